@@ -1,0 +1,82 @@
+/**
+ * The orders, and the statistics kept of them.
+ *
+ * The order row is the job: there is no second table of work to keep in step.
+ * What is read often is read by one of four indexes, and nothing ever scans:
+ *
+ * - `orders_pkey`: an order by its id.
+ * - `orders_newest`: pages of all orders.
+ * - `orders_of_user`: pages of a user's orders.
+ * - `orders_by_final_status`: pages of the orders in a status, and the oldest
+ *   PENDING one.
+ * - `orders_open`: what an actor still has to do, in the order it is due.
+ *
+ * No index mentions `status`, `attempts` or a time of processing. So beginning
+ * an attempt changes no index at all (a heap-only update), and only reaching a
+ * final status does. `final_status` is there for that alone: it is null until
+ * the end, and the database derives it.
+ *
+ * Times shown to callers are kept in whole milliseconds, as they are shown.
+ * `due_at` is not: rounding up would make an order wait to begin.
+ */
+import { Effect } from "effect";
+import { SqlClient } from "effect/sql";
+
+/** Concurrent transactions add to different rows, so none waits for another. */
+const statisticsSlots = 64;
+
+export default Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+
+  yield* sql`
+    CREATE TABLE orders (
+      order_id text COLLATE "C" NOT NULL,
+      seq bigint GENERATED ALWAYS AS IDENTITY,
+      created_at timestamptz(3) NOT NULL DEFAULT now(),
+      updated_at timestamptz(3) NOT NULL DEFAULT now(),
+      due_at timestamptz NOT NULL DEFAULT now(),
+      processing_started_at timestamptz(3),
+      processing_completed_at timestamptz(3),
+      attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+      partition smallint NOT NULL CHECK (partition BETWEEN 0 AND 31),
+      status text COLLATE "C" NOT NULL DEFAULT 'PENDING' CHECK (
+        status IN ('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')
+      ),
+      final_status text COLLATE "C" GENERATED ALWAYS AS (
+        CASE WHEN status IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN status END
+      ) STORED,
+      user_id text COLLATE "C" NOT NULL,
+      total_amount numeric(10, 2) NOT NULL CHECK (total_amount > 0),
+      item_ids json NOT NULL,
+      last_error text,
+      CONSTRAINT orders_pkey PRIMARY KEY (order_id)
+    ) WITH (
+      fillfactor = 85,
+      autovacuum_vacuum_scale_factor = 0.02,
+      autovacuum_analyze_scale_factor = 0.05
+    )`;
+
+  yield* sql`CREATE INDEX orders_newest ON orders (created_at, seq)`;
+  yield* sql`CREATE INDEX orders_of_user ON orders (user_id, created_at, seq)`;
+  yield* sql`CREATE INDEX orders_by_final_status
+    ON orders (final_status, created_at, seq)`;
+  yield* sql`CREATE INDEX orders_open
+    ON orders (partition, due_at, seq) WHERE final_status IS NULL`;
+
+  yield* sql`
+    CREATE TABLE order_statistics (
+      slot smallint PRIMARY KEY,
+      pending bigint NOT NULL DEFAULT 0,
+      processing bigint NOT NULL DEFAULT 0,
+      completed bigint NOT NULL DEFAULT 0,
+      failed bigint NOT NULL DEFAULT 0,
+      cancelled bigint NOT NULL DEFAULT 0,
+      processing_seconds double precision NOT NULL DEFAULT 0
+    ) WITH (
+      fillfactor = 10,
+      autovacuum_vacuum_scale_factor = 0,
+      autovacuum_vacuum_threshold = 500
+    )`;
+  yield* sql`INSERT INTO order_statistics (slot)
+    SELECT generate_series(0, ${sql.literal(String(statisticsSlots - 1))})`;
+});

@@ -1,0 +1,215 @@
+/**
+ * The wiring, on one page: edge on top, database at the bottom. A room's
+ * layers say what they need; only here are the needs met.
+ */
+import {
+  type Config,
+  ConfigProvider,
+  Console,
+  Effect,
+  Layer,
+  Logger,
+  References,
+} from "effect";
+import { FetchHttpClient, HttpServer } from "effect/http";
+import { Otlp } from "effect/observability";
+import { AppConfig } from "./AppConfig.ts";
+import * as HttpApp from "./http/HttpApp.ts";
+import { Orders } from "./orders/Orders.ts";
+import { Readiness } from "./orders/Readiness.ts";
+import * as SampleOrders from "./orders/SampleOrders.ts";
+import { Database } from "./persistence/Database.ts";
+import { OrderRepository } from "./persistence/OrderRepository.ts";
+import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
+import { OrderProcessor } from "./processor/OrderProcessor.ts";
+import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
+import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
+
+/** The service, as its settings ask for it, on a runtime. */
+const layer = (runtime: Runtime, config: AppConfig) => {
+  const http = HttpApp.layer({
+    maxBodySize: config.maxBodySize,
+    maxInFlight: config.maxInFlight,
+  }).pipe(
+    Layer.provideMerge(
+      runtime.httpServer({
+        host: config.host,
+        port: config.port,
+        shutdownTimeout: config.shutdownTimeout,
+      }),
+    ),
+  );
+
+  const useCases = Layer.mergeAll(Orders.layer, Readiness.layer);
+
+  const processor = OrderProcessor.layer({
+    concurrency: config.processingConcurrency,
+    attemptTimeout: config.processingTimeout,
+    drainTimeout: config.shutdownTimeout,
+    retryPolicy: {
+      maxAttempts: config.maxAttempts,
+      base: config.retryBase,
+      cap: config.retryCap,
+    },
+  }).pipe(Layer.provide(FulfilmentSimulated.layer(config.processingTime)));
+
+  const repository = OrderRepositorySql.layer.pipe(
+    Layer.provideMerge(Database.layer),
+  );
+
+  const database =
+    config.databaseUrl === undefined
+      ? runtime.embedded({ dataDir: config.dataDir })
+      : runtime.postgres({
+          url: config.databaseUrl,
+          poolSize: config.databasePoolSize,
+        });
+
+  // The last to start is the first to stop: processing drains while HTTP
+  // still answers, HTTP closes, and the database goes last.
+  return Layer.mergeAll(
+    announce(config),
+    sampleOrders(config),
+    drainNotice,
+  ).pipe(
+    Layer.provideMerge(PartitionsLocal.layer),
+    Layer.provideMerge(http),
+    Layer.provideMerge(useCases),
+    Layer.provideMerge(processor),
+    Layer.provideMerge(repository),
+    Layer.provide(database),
+    Layer.provideMerge(observability(runtime, config)),
+  );
+};
+
+/** Readiness goes red before anything else stops. */
+const drainNotice = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const readiness = yield* Readiness;
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        readiness.drain,
+        Effect.logInfo("stopping: orders in work are finished first"),
+      ),
+    );
+  }),
+);
+
+/** Says where everything is, once it is there. */
+const announce = (config: AppConfig) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { address } = yield* HttpServer.HttpServer;
+      const database = yield* Database;
+      const base = HttpServer.formatAddress(address).replace(
+        /0\.0\.0\.0|\[::\]/,
+        "localhost",
+      );
+      const data =
+        config.databaseUrl === undefined
+          ? `embedded database in ${config.dataDir}`
+          : "PostgreSQL at DATABASE_URL";
+      yield* Effect.logInfo(`listening on ${base}`);
+      yield* database.migrated.pipe(
+        Effect.andThen(
+          Effect.logInfo(`ready
+  API   ${base}/api/orders/
+  Docs  ${base}/docs
+  Data  ${data}
+  Try   curl -i ${base}/api/orders/ -H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`),
+        ),
+        Effect.forkScoped,
+      );
+    }),
+  );
+
+/** `SAMPLE_ORDERS` orders, if there are no orders at all. */
+const sampleOrders = (config: AppConfig) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      if (config.sampleOrders === 0) return;
+      const database = yield* Database;
+      const repository = yield* OrderRepository;
+      const orders = yield* Orders;
+      yield* Effect.gen(function* () {
+        yield* database.migrated;
+        if (!(yield* repository.isEmpty)) return;
+        const place = Effect.flatMap(SampleOrders.random, orders.place);
+        yield* Effect.forEach(
+          Array.from({ length: config.sampleOrders }),
+          () => place,
+          { concurrency: 50, discard: true },
+        );
+        yield* Effect.logInfo(`placed ${config.sampleOrders} sample orders`);
+      }).pipe(
+        Effect.catchCause((cause) =>
+          Effect.logWarning("no sample orders were placed", cause),
+        ),
+        Effect.forkScoped,
+      );
+    }),
+  );
+
+/** Logs as asked for; traces, metrics and logs by OTLP when there is a place. */
+const observability = (runtime: Runtime, config: AppConfig) => {
+  const format = config.logFormat ?? (runtime.isTerminal ? "pretty" : "json");
+  const logger = Logger.layer([
+    format === "pretty" ? Logger.consolePretty() : batchedJson,
+  ]);
+  const otlp =
+    config.otlpEndpoint === undefined
+      ? Layer.empty
+      : Otlp.layerJson({
+          baseUrl: config.otlpEndpoint.toString(),
+          resource: { serviceName: "order-service" },
+          loggerMergeWithExisting: true,
+        }).pipe(Layer.provide(FetchHttpClient.layer));
+  return otlp.pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        logger,
+        Layer.succeed(References.MinimumLogLevel, config.logLevel),
+      ),
+    ),
+  );
+};
+
+/** Lines are written together, a tenth of a second late at most. */
+const batchedJson = Logger.batched(Logger.formatJson, {
+  window: "100 millis",
+  flush: (lines) =>
+    Effect.flatMap(Console.Console, (console) =>
+      Effect.sync(() => console.log(lines.join("\n"))),
+    ),
+});
+
+const configFailed = (error: Config.ConfigError) =>
+  new StartFailed({
+    message: `A setting is wrong: ${error.message.replace(/\s+/g, " ")}`,
+  });
+
+/** Settings come from the environment, and for the rest from `.env`. */
+const withSettings = (runtime: Runtime) =>
+  ConfigProvider.layerAdd(
+    Effect.orElseSucceed(ConfigProvider.fromDotEnv(), () =>
+      ConfigProvider.fromUnknown({}),
+    ),
+  ).pipe(Layer.provide(runtime.services));
+
+/** Runs the service until it is told to stop, or cannot go on. */
+export const run = (runtime: Runtime) =>
+  Effect.gen(function* () {
+    const config = yield* Effect.mapError(AppConfig, configFailed);
+    const untilItFails = Effect.gen(function* () {
+      const database = yield* Database;
+      const processor = yield* OrderProcessor;
+      return yield* Effect.raceFirst(database.refused, processor.collapsed);
+    });
+    return yield* untilItFails.pipe(Effect.provide(layer(runtime, config)));
+  }).pipe(
+    Effect.provide(withSettings(runtime)),
+    Effect.tapError((error) =>
+      Console.error(`order-service: ${error.message}`),
+    ),
+  );

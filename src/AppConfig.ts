@@ -1,0 +1,54 @@
+/** Every setting of the service: its name, its type, its default, its unit. */
+import { ByteSize, Config, Duration, Option, Schema } from "effect";
+
+/** A whole number from `min` on. */
+const count = (name: string, fallback: number, min: number) =>
+  Config.schema(
+    Schema.NumberFromString.check(
+      Schema.isInt({ message: "must be a whole number" }),
+      Schema.isGreaterThanOrEqualTo(min, {
+        message: `must be at least ${min}`,
+      }),
+    ),
+    name,
+  ).pipe(Config.withDefault(fallback));
+
+/** A length of time such as "1 second", "250 millis" or "5 minutes". */
+const time = (name: string, fallback: Duration.Duration) =>
+  Config.Duration(name).pipe(Config.withDefault(fallback));
+
+const set = <A>(config: Config.Config<A>) =>
+  Config.option(config).pipe(Config.map(Option.getOrUndefined));
+
+/** As named in the environment. README, *Settings*, says what each is for. */
+export const AppConfig = Config.all({
+  host: Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1")),
+  port: Config.schema(
+    Schema.NumberFromString.check(
+      Schema.isInt(),
+      Schema.isBetween({ minimum: 0, maximum: 65_535 }),
+    ),
+    "PORT",
+  ).pipe(Config.withDefault(8000)),
+  databaseUrl: set(Config.Redacted("DATABASE_URL")),
+  databasePoolSize: count("DATABASE_POOL_SIZE", 10, 1),
+  dataDir: Config.NonEmptyString("DATA_DIR").pipe(Config.withDefault(".data")),
+  processingTime: time("PROCESSING_TIME", Duration.seconds(1)),
+  processingTimeout: time("PROCESSING_TIMEOUT", Duration.seconds(60)),
+  processingConcurrency: count("PROCESSING_CONCURRENCY", 256, 1),
+  maxAttempts: count("MAX_ATTEMPTS", 8, 1),
+  retryBase: time("RETRY_BASE", Duration.seconds(1)),
+  retryCap: time("RETRY_CAP", Duration.minutes(5)),
+  shutdownTimeout: time("SHUTDOWN_TIMEOUT", Duration.seconds(20)),
+  maxBodySize: Config.ByteSize("MAX_BODY_SIZE").pipe(
+    Config.withDefault(ByteSize.mebibytes(1)),
+  ),
+  maxInFlight: count("MAX_IN_FLIGHT", 2000, 1),
+  sampleOrders: count("SAMPLE_ORDERS", 0, 0),
+  logLevel: Config.LogLevel("LOG_LEVEL").pipe(
+    Config.withDefault("Info" as const),
+  ),
+  logFormat: set(Config.Literals(["pretty", "json"], "LOG_FORMAT")),
+  otlpEndpoint: set(Config.URL("OTEL_EXPORTER_OTLP_ENDPOINT")),
+});
+export type AppConfig = Config.Success<typeof AppConfig>;

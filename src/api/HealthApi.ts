@@ -1,0 +1,33 @@
+/** Whether the process lives, and whether it should get traffic. */
+import { Schema } from "effect";
+import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api";
+import { NotReady } from "./Problems.ts";
+
+export const Live = Schema.Struct({ status: Schema.Literal("live") });
+
+export const Ready = Schema.Struct({
+  status: Schema.Literal("ready"),
+  partitions: Schema.Array(Schema.Int).annotate({
+    description: "The partitions whose orders this instance works on.",
+  }),
+});
+
+export class HealthApi extends HttpApiGroup.make("health")
+  .add(
+    HttpApiEndpoint.get("live", "/health/live", {
+      success: Live,
+    }).annotateMerge(
+      OpenApi.annotations({ summary: "Whether the process lives" }),
+    ),
+    HttpApiEndpoint.get("ready", "/health/ready", {
+      success: Ready,
+      error: NotReady,
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Whether it should get traffic",
+        description:
+          "503 with the reason while the database is away, migrations are missing, or processing has stopped.",
+      }),
+    ),
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Health" })) {}

@@ -1,0 +1,78 @@
+/**
+ * Answers to requests that never became a question about an order, as problems
+ * (RFC 9457). Refusals about orders are the domain's: `OrderRefusals`.
+ */
+import { Schema } from "effect";
+import { HttpApiError, HttpApiSchema } from "effect/http-api";
+
+/** The body is larger than `MAX_BODY_SIZE`. */
+export class BodyTooLarge extends HttpApiError.Problem<BodyTooLarge>()(
+  "BodyTooLarge",
+  {
+    type: "urn:order-service:body-too-large",
+    status: 413,
+    title: "The body is too large",
+  },
+) {}
+
+/** The body is not declared as JSON. */
+export class NotJson extends HttpApiError.Problem<NotJson>()("NotJson", {
+  type: "urn:order-service:not-json",
+  status: 415,
+  title: "The body must be JSON",
+}) {}
+
+/** The service cannot answer now; `Retry-After` says when to ask again. */
+export class UnavailableProblem extends HttpApiError.Problem<UnavailableProblem>()(
+  "Unavailable",
+  {
+    type: "urn:order-service:unavailable",
+    status: 503,
+    title: "The service cannot answer now",
+  },
+  { retry_after_seconds: Schema.Int },
+) {}
+
+/** The same, with its header. */
+export const Unavailable = UnavailableProblem.pipe(
+  HttpApiSchema.encodeToWithHeaders(
+    {
+      body: UnavailableProblem,
+      headers: { "retry-after": Schema.NumberFromString },
+    },
+    {
+      decode: ({ body }) => body,
+      encode: (problem) => ({
+        body: problem,
+        headers: { "retry-after": problem.retry_after_seconds },
+      }),
+    },
+  ),
+);
+
+/** No such path. */
+export class PathNotFound extends HttpApiError.Problem<PathNotFound>()(
+  "PathNotFound",
+  {
+    type: "urn:order-service:path-not-found",
+    status: 404,
+    title: "No such path",
+  },
+) {}
+
+/** The path does not answer this method; `Allow` names those it does. */
+export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
+  "MethodNotAllowed",
+  {
+    type: "urn:order-service:method-not-allowed",
+    status: 405,
+    title: "The path does not answer this method",
+  },
+) {}
+
+/** `GET /health/ready` while the service should get no traffic. */
+export class NotReady extends HttpApiError.Problem<NotReady>()("NotReady", {
+  type: "urn:order-service:not-ready",
+  status: 503,
+  title: "The service is not ready",
+}) {}

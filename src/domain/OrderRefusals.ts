@@ -1,0 +1,42 @@
+/**
+ * What the service refuses, in the words its callers get: each refusal is a
+ * problem (RFC 9457) with its HTTP status, a `type` to tell it from others,
+ * and a `detail` that says what to do next.
+ */
+import { Schema } from "effect";
+import { HttpApiError } from "effect/http-api";
+import { OrderId } from "./Order.ts";
+import { OrderStatus } from "./OrderStatus.ts";
+
+/** No order has this id. */
+export class OrderNotFound extends HttpApiError.Problem<OrderNotFound>()(
+  "OrderNotFound",
+  {
+    type: "urn:order-service:order-not-found",
+    status: 404,
+    title: "Order not found",
+  },
+  { order_id: Schema.String },
+) {}
+
+/** The id is taken by an order with other content. */
+export class OrderConflict extends HttpApiError.Problem<OrderConflict>()(
+  "OrderConflict",
+  {
+    type: "urn:order-service:order-conflict",
+    status: 409,
+    title: "Another order has this order_id",
+  },
+  { order_id: OrderId },
+) {}
+
+/** The order's status does not allow what was asked. */
+export class OrderNotInStatus extends HttpApiError.Problem<OrderNotInStatus>()(
+  "OrderNotInStatus",
+  {
+    type: "urn:order-service:order-not-in-status",
+    status: 409,
+    title: "The order's status does not allow this",
+  },
+  { order_id: OrderId, order_status: OrderStatus },
+) {}

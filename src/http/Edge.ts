@@ -1,0 +1,134 @@
+/**
+ * What every request meets on its way in and out: admission, one line of log,
+ * its measurements, and failures turned into problems.
+ */
+import { Cause, Clock, Effect, Metric, Option } from "effect";
+import {
+  type HttpServerError,
+  HttpServerRequest,
+  HttpServerRespondable,
+  HttpServerResponse,
+} from "effect/http";
+import { HttpApiError } from "effect/http-api";
+import { PathNotFound, UnavailableProblem } from "../api/Problems.ts";
+
+export interface EdgeOptions {
+  /** Requests worked on at once; more are answered 503. */
+  readonly maxInFlight: number;
+  /** Whether connections should be given up after their current request. */
+  readonly isDraining: Effect.Effect<boolean>;
+}
+
+const requestSeconds = Metric.histogram("http_request_seconds", {
+  description: "Requests, from their headers to their answer.",
+  boundaries: [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+  ],
+});
+const requestsTotal = Metric.counter("http_requests_total", {
+  description: "Requests answered, by status.",
+  incremental: true,
+});
+const inFlightGauge = Metric.gauge("http_requests_in_flight", {
+  description: "Requests being worked on.",
+});
+
+type App<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>;
+
+/** The answer to a request that failed in no way the contract names. */
+const problemOf = (
+  request: HttpServerRequest.HttpServerRequest,
+  cause: Cause.Cause<unknown>,
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause));
+  const reason = (error as HttpServerError.HttpServerError | undefined)?.reason
+    ?._tag;
+  if (reason === "RouteNotFound") {
+    return HttpServerRespondable.toResponse(
+      new PathNotFound({
+        detail: `There is nothing at ${pathOf(request)}: see /docs for what there is.`,
+      }),
+    );
+  }
+  if (reason === "RequestParseError") {
+    return HttpServerRespondable.toResponse(
+      new HttpApiError.BadRequestProblem({
+        detail: "The request could not be read to its end.",
+      }),
+    );
+  }
+  return Effect.andThen(
+    Effect.logError("request failed", cause),
+    HttpServerRespondable.toResponse(
+      new HttpApiError.InternalServerErrorProblem({
+        detail: "The fault is ours and has been logged; asking again is safe.",
+      }),
+    ),
+  );
+};
+
+const pathOf = (request: HttpServerRequest.HttpServerRequest) =>
+  request.url.split("?", 1)[0] ?? "/";
+
+const levelOf = (status: number, path: string) => {
+  if (status >= 500 && status !== 503) return "Error" as const;
+  if (status >= 400) return "Warn" as const;
+  return /^\/(health|metrics)/.test(path)
+    ? ("Debug" as const)
+    : ("Info" as const);
+};
+
+export const make = (options: EdgeOptions) => {
+  let inFlight = 0;
+  const tooMany = HttpServerRespondable.toResponse(
+    new UnavailableProblem({
+      detail: `${options.maxInFlight} requests are being worked on: ask again in 1 s.`,
+      retry_after_seconds: 1,
+    }),
+  ).pipe(Effect.map(HttpServerResponse.setHeader("retry-after", "1")));
+
+  // The router wants its own failures to stay in the type; none is left.
+  return <E, R>(
+    app: App<E, R>,
+  ): App<E, R | HttpServerRequest.HttpServerRequest> =>
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest;
+      const clock = yield* Clock.Clock;
+      const start = clock.currentTimeMillisUnsafe();
+      const path = pathOf(request);
+      const isHealth = path.startsWith("/health");
+      inFlight += 1;
+      const answered =
+        inFlight > options.maxInFlight && !isHealth
+          ? tooMany
+          : Effect.catchCause(app, (cause) =>
+              Cause.hasInterruptsOnly(cause)
+                ? Effect.failCause(cause as Cause.Cause<never>)
+                : problemOf(request, cause),
+            );
+      const response = yield* answered.pipe(
+        Effect.ensuring(
+          Effect.sync(() => {
+            inFlight -= 1;
+          }),
+        ),
+      );
+      const took = clock.currentTimeMillisUnsafe() - start;
+      const { status } = response;
+      yield* Metric.update(requestSeconds, took / 1000);
+      yield* Metric.update(
+        Metric.withAttributes(requestsTotal, { status: String(status) }),
+        1,
+      );
+      yield* Metric.update(inFlightGauge, inFlight);
+      yield* Effect.logWithLevel(levelOf(status, path))("request", {
+        method: request.method,
+        path,
+        status,
+        ms: took,
+      });
+      return (yield* options.isDraining)
+        ? HttpServerResponse.setHeader(response, "connection", "close")
+        : response;
+    });
+};

@@ -1,0 +1,108 @@
+/** Everything the service answers over HTTP, as routes. */
+import { type ByteSize, Effect, Layer } from "effect";
+import {
+  HttpIncomingMessage,
+  HttpRouter,
+  HttpServerRespondable,
+  HttpServerResponse,
+} from "effect/http";
+import {
+  HttpApiBuilder,
+  HttpApiMiddleware,
+  HttpApiScalar,
+} from "effect/http-api";
+import { PrometheusMetrics } from "effect/observability";
+import { Api } from "../api/Api.ts";
+import { MethodNotAllowed } from "../api/Problems.ts";
+import { Readiness } from "../orders/Readiness.ts";
+import * as Edge from "./Edge.ts";
+import * as HealthHttp from "./HealthHttp.ts";
+import * as OrdersHttp from "./OrdersHttp.ts";
+
+export interface HttpAppOptions {
+  /** Bytes; larger bodies are answered 413. */
+  readonly maxBodySize: ByteSize.ByteSize;
+  readonly maxInFlight: number;
+}
+
+const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+  Layer.provide([OrdersHttp.layer, HealthHttp.layer]),
+  Layer.provide(
+    HttpApiMiddleware.layerProblemDetails({ includeDetails: true }),
+  ),
+);
+
+const docs = HttpApiScalar.layer(Api, { path: "/docs" });
+
+const prometheus = PrometheusMetrics.layerHttp({ path: "/metrics" });
+
+/** The router answers HEAD as it would GET. */
+const routedMethods = [
+  "GET",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+  "QUERY",
+] as const;
+
+/** Which methods each path answers. */
+const methodsByPath = () => {
+  const methods = new Map<string, Set<string>>();
+  const add = (path: string, method: string) =>
+    methods.set(path, (methods.get(path) ?? new Set()).add(method));
+  for (const group of Object.values(Api.groups)) {
+    for (const endpoint of Object.values(group.endpoints)) {
+      add(endpoint.path, endpoint.method);
+    }
+  }
+  for (const path of ["/openapi.json", "/docs", "/metrics"]) add(path, "GET");
+  return methods;
+};
+
+/** Says 405, not 404, where the path is right and the method is not. */
+const otherMethods = HttpRouter.use((router) =>
+  Effect.forEach(
+    methodsByPath(),
+    ([path, methods]) => {
+      if (methods.has("GET")) methods.add("HEAD");
+      const allow = Array.from(methods).sort().join(", ");
+      const refuse = HttpServerRespondable.toResponse(
+        new MethodNotAllowed({ detail: `${path} answers ${allow}.` }),
+      ).pipe(Effect.map(HttpServerResponse.setHeader("allow", allow)));
+      return Effect.forEach(
+        routedMethods.filter((method) => !methods.has(method)),
+        (method) => router.add(method, path as HttpRouter.PathInput, refuse),
+      );
+    },
+    { discard: true },
+  ),
+);
+
+const edge = (options: HttpAppOptions) =>
+  HttpRouter.use((router) =>
+    Effect.flatMap(Readiness, ({ isDraining }) =>
+      router.addGlobalMiddleware(
+        Edge.make({ maxInFlight: options.maxInFlight, isDraining }),
+      ),
+    ),
+  );
+
+/** Every path answers with and without its trailing slash. */
+const routerConfig = {
+  ignoreTrailingSlash: true,
+  ignoreDuplicateSlashes: false,
+  maxParamLength: 1000,
+};
+
+/** Serves all of it with the `HttpServer` at hand. */
+export const layer = (options: HttpAppOptions) =>
+  HttpRouter.serve(
+    Layer.mergeAll(api, docs, prometheus, otherMethods, edge(options)),
+    { routerConfig, disableLogger: true, disableListenLog: true },
+  ).pipe(
+    Layer.provide(
+      Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
+    ),
+  );

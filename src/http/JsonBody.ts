@@ -1,0 +1,124 @@
+/**
+ * Reads a request's body as JSON, exactly: numbers keep their digits, and what
+ * JSON leaves open is refused. The platform's own reading would round
+ * 0.300000000000000001 to 0.3 and let the last of two equal keys win.
+ */
+import { Effect } from "effect";
+import {
+  HttpIncomingMessage,
+  type HttpServerError,
+  type HttpServerRequest,
+} from "effect/http";
+import { HttpApiError } from "effect/http-api";
+import {
+  isLosslessNumber,
+  isSafeNumber,
+  LosslessNumber,
+  parse,
+} from "lossless-json";
+import { BodyTooLarge, NotJson } from "../api/Problems.ts";
+
+/**
+ * The body as JSON. A number that a JavaScript number cannot hold exactly is a
+ * `LosslessNumber`.
+ */
+export const read = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+): Effect.fn.Return<
+  unknown,
+  BodyTooLarge | NotJson | HttpApiError.BadRequestProblem
+> {
+  const contentType = request.headers["content-type"];
+  if (contentType === undefined || !isJson(contentType)) {
+    return yield* new NotJson({
+      detail: `Send the body as "Content-Type: application/json"${
+        contentType === undefined ? "" : `, not as "${contentType}"`
+      }.`,
+    });
+  }
+  if (request.headers["content-encoding"] !== undefined) {
+    return yield* new NotJson({
+      detail: "Send the body without a Content-Encoding.",
+    });
+  }
+  const limit = yield* HttpIncomingMessage.MaxBodySize;
+  const tooLarge = new BodyTooLarge({
+    detail: `The body may have at most ${limit} bytes.`,
+  });
+  if (
+    limit !== undefined &&
+    Number(request.headers["content-length"] ?? 0) > Number(limit)
+  ) {
+    return yield* tooLarge;
+  }
+  const bytes = yield* Effect.mapError(
+    request.arrayBuffer,
+    (error: HttpServerError.HttpServerError) =>
+      error.reason._tag === "RequestParseError" &&
+      error.reason.reason === "BodyTooLarge"
+        ? tooLarge
+        : broken("The body broke off before its end."),
+  );
+  return yield* parseExactly(bytes);
+});
+
+const isJson = (contentType: string) =>
+  /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType.trim());
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+const parseExactly = (
+  bytes: ArrayBuffer,
+): Effect.Effect<unknown, HttpApiError.BadRequestProblem> => {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return Effect.fail(broken("The body is not UTF-8 text."));
+  }
+  try {
+    return Effect.succeed(parse(text, null, numberFromJson));
+  } catch (error) {
+    return Effect.fail(
+      broken(
+        error instanceof RangeError
+          ? "The body is nested too deeply."
+          : `The body is not valid JSON: ${error instanceof Error ? error.message : String(error)}.`,
+      ),
+    );
+  }
+};
+
+/** Any decimal of 15 digits is held by a number without loss. */
+const digitsMax = 15;
+
+const numberFromJson = (text: string): unknown =>
+  (text.length <= digitsMax && !/e/i.test(text)) || isSafeNumber(text)
+    ? Number(text)
+    : new LosslessNumber(text);
+
+/**
+ * Lets fields be given as numbers of any length where their digits are what
+ * counts: each such field becomes its digits, as a string.
+ */
+export const digitsOf = (
+  body: unknown,
+  fields: Readonly<Record<string, RegExp>>,
+): unknown => {
+  if (typeof body !== "object" || body === null) return body;
+  const given = body as Record<string, unknown>;
+  let read = given;
+  for (const [name, digits] of Object.entries(fields)) {
+    const value = given[name];
+    if (isLosslessNumber(value) && digits.test(value.value)) {
+      read = { ...read, [name]: value.value };
+    }
+  }
+  return read;
+};
+
+const broken = (detail: string) =>
+  new HttpApiError.BadRequestProblem({
+    detail,
+    errors: [{ path: ["payload"], message: detail }],
+  });

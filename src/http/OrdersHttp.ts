@@ -1,0 +1,144 @@
+/** The order endpoints: translates between HTTP and `Orders`, decides nothing. */
+import { Effect, Schema, SchemaIssue } from "effect";
+import { HttpServerResponse } from "effect/http";
+import { HttpApiBuilder, HttpApiError, HttpApiSchema } from "effect/http-api";
+import { Api } from "../api/Api.ts";
+import { pageSizeDefault } from "../api/OrdersApi.ts";
+import { PlaceOrder } from "../api/PlaceOrder.ts";
+import { UnavailableProblem } from "../api/Problems.ts";
+import { Orders } from "../orders/Orders.ts";
+import { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
+import * as JsonBody from "./JsonBody.ts";
+import {
+  cursorOf,
+  etagOf,
+  fromOrder,
+  isKnown,
+  parseCursor,
+  pathOf,
+} from "./OrderResponses.ts";
+
+const decodePlaceOrder = Schema.decodeUnknownEffect(PlaceOrder, {
+  errors: "all",
+});
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1();
+
+/** Fields that may be JSON numbers of any length. */
+const numericFields = {
+  order_id: /^-?\d+$/,
+  user_id: /^-?\d+$/,
+  total_amount: /^/,
+};
+
+const badRequest = (
+  errors: ReadonlyArray<{
+    readonly path: ReadonlyArray<string | number>;
+    readonly message: string;
+  }>,
+) =>
+  new HttpApiError.BadRequestProblem({
+    detail: "Request validation failed",
+    errors,
+  });
+
+const toBadRequest = (error: Schema.SchemaError) =>
+  badRequest(
+    formatIssues(error.issue).issues.map((issue) => ({
+      path: [
+        "payload",
+        ...(issue.path ?? []).map((segment) => {
+          const key = typeof segment === "object" ? segment.key : segment;
+          return typeof key === "number" ? key : String(key);
+        }),
+      ],
+      message: issue.message,
+    })),
+  );
+
+/** Seconds after which a caller should ask again while the database is away. */
+const retryAfterSeconds = 1;
+
+const orUnavailable = <A, E, R>(
+  effect: Effect.Effect<A, E | RepositoryUnavailable, R>,
+) =>
+  Effect.catchIf(
+    effect,
+    (error) => error instanceof RepositoryUnavailable,
+    (error) =>
+      Effect.fail(
+        new UnavailableProblem({
+          detail: `Ask again in ${retryAfterSeconds} s: ${error.reason}.`,
+          retry_after_seconds: retryAfterSeconds,
+        }),
+      ),
+  );
+
+export const layer = HttpApiBuilder.group(
+  Api,
+  "orders",
+  Effect.fnUntraced(function* (handlers) {
+    const orders = yield* Orders;
+
+    return handlers
+      .handleRaw(
+        "place",
+        Effect.fnUntraced(function* ({ request }) {
+          const body = yield* JsonBody.read(request);
+          const order = yield* decodePlaceOrder(
+            JsonBody.digitsOf(body, numericFields),
+          ).pipe(Effect.mapError(toBadRequest));
+          const placed = yield* orders.place(order);
+          const location = { location: pathOf(placed.order) };
+          return placed.isNew
+            ? fromOrder(placed.order, 201, location)
+            : fromOrder(placed.order, 200, {
+                ...location,
+                "idempotent-replayed": "true",
+              });
+        }, orUnavailable),
+      )
+      .handleAll({
+        list: Effect.fnUntraced(function* ({ query, request }) {
+          const { cursor, limit = pageSizeDefault, ...filter } = query;
+          const after = cursor === undefined ? undefined : parseCursor(cursor);
+          if (cursor !== undefined && after === undefined) {
+            return yield* badRequest([
+              {
+                path: ["query", "cursor"],
+                message:
+                  "is not a cursor of this service: follow the Link of a page",
+              },
+            ]);
+          }
+          const page = yield* orders.list({ ...filter, limit, after });
+          const link =
+            page.end === undefined
+              ? undefined
+              : nextLink(request.url, cursorOf(page.end));
+          return HttpApiSchema.withHeaders({
+            body: page.orders,
+            headers: { link },
+          });
+        }, orUnavailable),
+        metrics: () => orders.metrics.pipe(orUnavailable),
+        find: Effect.fnUntraced(function* ({ headers, params }) {
+          const order = yield* orders.find(params.order_id);
+          const etag = etagOf(order);
+          return isKnown(headers["if-none-match"], etag)
+            ? HttpServerResponse.empty({ status: 304, headers: { etag } })
+            : fromOrder(order, 200, {});
+        }, orUnavailable),
+        cancel: ({ params }) =>
+          orders.cancel(params.order_id).pipe(orUnavailable),
+        retry: ({ params }) =>
+          orders.retry(params.order_id).pipe(orUnavailable),
+      });
+  }),
+);
+
+/** The same list, from the cursor on; relative, so that any host may serve it. */
+const nextLink = (url: string, cursor: string): string => {
+  const query = new URLSearchParams(url.split("?")[1] ?? "");
+  query.set("cursor", cursor);
+  return `</api/orders/?${query}>; rel="next"`;
+};

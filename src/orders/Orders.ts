@@ -1,0 +1,121 @@
+/**
+ * What can be done with orders: one operation for each thing a caller may ask.
+ * HTTP calls only this.
+ */
+import { Context, Effect, Layer, Metric, Option } from "effect";
+import type { OrderMetrics } from "../api/OrdersApi.ts";
+import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
+import {
+  OrderConflict,
+  OrderNotFound,
+  OrderNotInStatus,
+} from "../domain/OrderRefusals.ts";
+import {
+  type OrderPage,
+  type OrderQuery,
+  OrderRepository,
+  type Placement,
+  type RepositoryUnavailable,
+} from "../persistence/OrderRepository.ts";
+import { OrderProcessor } from "../processor/OrderProcessor.ts";
+
+const placements = Metric.counter("orders_placed_total", {
+  description: "Orders placed with this process, by what came of it.",
+  incremental: true,
+});
+const placed = {
+  created: Metric.withAttributes(placements, { outcome: "created" }),
+  replayed: Metric.withAttributes(placements, { outcome: "replayed" }),
+  conflict: Metric.withAttributes(placements, { outcome: "conflict" }),
+};
+
+type Answer<A, E = never> = Effect.Effect<A, E | RepositoryUnavailable>;
+
+export class Orders extends Context.Service<
+  Orders,
+  {
+    /** Takes an order in; it is durable when this succeeds. */
+    place(order: NewOrder): Answer<Placement, OrderConflict>;
+    find(order_id: string): Answer<Order, OrderNotFound>;
+    list(query: OrderQuery): Answer<OrderPage>;
+    readonly metrics: Answer<OrderMetrics>;
+    cancel(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
+    retry(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
+  }
+>()("orders/Orders") {
+  static readonly layer = Layer.effect(
+    Orders,
+    Effect.gen(function* () {
+      const repository = yield* OrderRepository;
+      const processor = yield* OrderProcessor;
+
+      const place = Effect.fn("Orders.place")(function* (order: NewOrder) {
+        const partition = processor.choosePartition();
+        const placement = yield* repository.insert(order, partition);
+        if (placement.isNew) {
+          processor.handOver(partition, order.order_id);
+          yield* Metric.update(placed.created, 1);
+          return placement;
+        }
+        if (!sameContent(order, placement.order)) {
+          yield* Metric.update(placed.conflict, 1);
+          return yield* new OrderConflict({
+            order_id: order.order_id,
+            detail: `An order "${order.order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
+          });
+        }
+        yield* Metric.update(placed.replayed, 1);
+        return placement;
+      });
+
+      const find = Effect.fn("Orders.find")(function* (order_id: string) {
+        const found = yield* repository.find(order_id);
+        if (Option.isSome(found)) return found.value;
+        return yield* new OrderNotFound({
+          order_id,
+          detail: `There is no order "${order_id}".`,
+        });
+      });
+
+      /** Why an order could not be moved: there is none, or its status. */
+      const refuse = Effect.fnUntraced(function* (
+        order_id: string,
+        needed: string,
+      ) {
+        const order = yield* find(order_id);
+        return yield* new OrderNotInStatus({
+          order_id: order.order_id,
+          order_status: order.status,
+          detail: `Order "${order_id}" is ${order.status}; only ${needed} order can be ${needed === "a PENDING" ? "cancelled" : "retried"}.`,
+        });
+      });
+
+      const cancel = Effect.fn("Orders.cancel")(function* (order_id: string) {
+        const cancelled = yield* repository.cancel(order_id);
+        if (Option.isNone(cancelled)) {
+          return yield* refuse(order_id, "a PENDING");
+        }
+        yield* Effect.logInfo("order cancelled", { order_id });
+        return cancelled.value;
+      });
+
+      const retry = Effect.fn("Orders.retry")(function* (order_id: string) {
+        const retried = yield* repository.retry(order_id);
+        if (Option.isNone(retried)) return yield* refuse(order_id, "a FAILED");
+        const { order, partition } = retried.value;
+        processor.handOver(partition, order.order_id);
+        yield* Effect.logInfo("order to be retried", { order_id });
+        return order;
+      });
+
+      return Orders.of({
+        place,
+        find,
+        list: repository.list,
+        metrics: repository.metrics,
+        cancel,
+        retry,
+      });
+    }),
+  );
+}

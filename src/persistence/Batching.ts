@@ -1,0 +1,55 @@
+/**
+ * Many callers, one statement. Concurrent calls are gathered and answered by
+ * one run over all of them; each caller still asks about one thing and gets
+ * its own answer.
+ *
+ * While `lanes` runs are under way, further callers gather. So a lone caller
+ * waits for nobody, and under load the batches grow by themselves.
+ */
+import { Effect, Exit, Request, RequestResolver, Semaphore } from "effect";
+
+interface Call<In, Out, E> extends Request.Request<Out, E> {
+  readonly _tag: "Call";
+  readonly input: In;
+}
+
+export interface BatchingOptions<In, Out, E> {
+  /** Names the span of a run. */
+  readonly name: string;
+  /** The most calls that one run answers. */
+  readonly size: number;
+  /** The most runs under way at once. */
+  readonly lanes: number;
+  /** Answers all inputs, in their order. */
+  readonly run: (
+    inputs: ReadonlyArray<In>,
+  ) => Effect.Effect<ReadonlyArray<Out>, E>;
+}
+
+export const make = <In, Out, E>(
+  options: BatchingOptions<In, Out, E>,
+): ((input: In) => Effect.Effect<Out, E>) => {
+  const lanes = Semaphore.makeUnsafe(options.lanes);
+  const call = Request.tagged<Call<In, Out, E>>("Call");
+  const resolver = RequestResolver.makeWith<Call<In, Out, E>>({
+    batchKey: () => options,
+    // Gathers at least what is ready now, and as long as no lane is free.
+    delay: Effect.andThen(Effect.yieldNow, lanes.withPermits(1)(Effect.void)),
+    collectWhile: (calls) => calls.size < options.size,
+    runAll: (calls) =>
+      options.run(calls.map((entry) => entry.request.input)).pipe(
+        lanes.withPermits(1),
+        Effect.flatMap((answers) =>
+          Effect.sync(() => {
+            for (const [index, entry] of calls.entries()) {
+              entry.completeUnsafe(Exit.succeed(answers[index] as Out));
+            }
+          }),
+        ),
+        Effect.withSpan(options.name, {
+          attributes: { "batch.size": calls.length },
+        }),
+      ),
+  });
+  return (input) => Effect.request(call({ input }), resolver);
+};

@@ -1,0 +1,137 @@
+/**
+ * Brings the database to the schema this code needs, and says whether it can
+ * be used. While it is away this waits, retries and tells; a database that can
+ * never be used (it is newer than the code) is a failure for the process.
+ */
+import {
+  Cause,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Layer,
+  Schedule,
+  Schema,
+} from "effect";
+import { Migrator, SqlClient, type SqlError } from "effect/sql";
+import { migrations, migrationsTable, newestMigration } from "./Migrations.ts";
+import { RepositoryUnavailable } from "./OrderRepository.ts";
+
+/** The database exists but this release must not use it. */
+export class DatabaseRefused extends Schema.TaggedError<DatabaseRefused>()(
+  "DatabaseRefused",
+  { message: Schema.String },
+) {}
+
+/** How long one look at the database may take. */
+const checkTimeout = Duration.seconds(2);
+
+const retrySchedule = Schedule.min([
+  Schedule.exponential(Duration.millis(250)),
+  Schedule.spaced(Duration.seconds(5)),
+]);
+
+export class Database extends Context.Service<
+  Database,
+  {
+    /** Waits until the schema is in place. */
+    readonly migrated: Effect.Effect<void>;
+    /** Fails at once while the schema is not known to be in place. */
+    readonly isMigrated: Effect.Effect<void, RepositoryUnavailable>;
+    /** Asks the database whether it answers. */
+    readonly check: Effect.Effect<void, RepositoryUnavailable>;
+    /** Never succeeds; fails when the database must not be used. */
+    readonly refused: Effect.Effect<never, DatabaseRefused>;
+  }
+>()("persistence/Database") {
+  static readonly layer = Layer.effect(
+    Database,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient;
+      const migrated = yield* Deferred.make<void>();
+      const refused = yield* Deferred.make<never, DatabaseRefused>();
+      let state = "the database has not been reached yet";
+
+      yield* migrate.pipe(
+        Effect.provideService(SqlClient.SqlClient, sql),
+        Effect.tapError((error) => {
+          if (error._tag === "DatabaseRefused") return Effect.void;
+          state = `the database cannot be used yet: ${describe(error)}`;
+          return Effect.logWarning(`${state}; trying again`);
+        }),
+        Effect.retry({
+          schedule: retrySchedule,
+          while: (error) => error._tag !== "DatabaseRefused",
+        }),
+        Effect.matchEffect({
+          onSuccess: () => Deferred.succeed(migrated, undefined),
+          onFailure: (error) =>
+            error._tag === "DatabaseRefused"
+              ? Deferred.fail(refused, error)
+              : Effect.die(error),
+        }),
+        Effect.forkScoped,
+      );
+
+      const isMigrated = Effect.suspend(() =>
+        Deferred.isDoneUnsafe(migrated)
+          ? Effect.void
+          : Effect.fail(new RepositoryUnavailable({ reason: state })),
+      );
+
+      return Database.of({
+        migrated: Deferred.await(migrated),
+        isMigrated,
+        check: Effect.andThen(
+          isMigrated,
+          sql`SELECT 1`.pipe(
+            Effect.timeout(checkTimeout),
+            Effect.mapError(
+              (error) =>
+                new RepositoryUnavailable({
+                  reason: `the database is away: ${
+                    Cause.isTimeoutError(error)
+                      ? `no answer within ${Duration.format(checkTimeout)}`
+                      : describe(error)
+                  }`,
+                }),
+            ),
+          ),
+        ),
+        refused: Deferred.await(refused),
+      });
+    }),
+  );
+
+  /** No database at all: always ready. For `OrderRepositoryMemory`. */
+  static readonly layerMemory = Layer.succeed(Database, {
+    migrated: Effect.void,
+    isMigrated: Effect.void,
+    check: Effect.void,
+    refused: Effect.never,
+  });
+}
+
+const migrate = Effect.gen(function* () {
+  yield* Migrator.make({})({ loader: migrations, table: migrationsTable });
+  const sql = yield* SqlClient.SqlClient;
+  const [row] = yield* sql<{ newest: number }>`
+    SELECT max(migration_id) AS newest FROM ${sql(migrationsTable)}`;
+  const newest = row?.newest ?? 0;
+  if (newest > newestMigration) {
+    return yield* new DatabaseRefused({
+      message: `The database is at migration ${newest}, this release knows migrations up to ${newestMigration}: start a newer release, or point DATABASE_URL (or DATA_DIR) at another database.`,
+    });
+  }
+});
+
+/** The words of a failure, with those of its cause, without secrets. */
+export const describe = (
+  error: SqlError.SqlError | Migrator.MigrationError,
+): string => {
+  const cause = error.cause;
+  const detail = cause instanceof Error ? cause.message : "";
+  return detail === "" || error.message.includes(detail)
+    ? error.message
+    : `${error.message}: ${detail}`;
+};

@@ -1,0 +1,115 @@
+/**
+ * Remembers orders. What it answers has happened: a change is durable before
+ * its effect succeeds.
+ *
+ * Its implementations are siblings: `OrderRepositorySql` on PostgreSQL,
+ * `OrderRepositoryMemory` for tests. One conformance suite runs over all.
+ */
+
+import type { Option } from "effect";
+import {
+  Context,
+  type DateTime,
+  type Duration,
+  type Effect,
+  Schema,
+} from "effect";
+import type { OrderMetrics } from "../api/OrdersApi.ts";
+import type { NewOrder, Order, OrderId, UserId } from "../domain/Order.ts";
+import type { OrderStatus } from "../domain/OrderStatus.ts";
+import type { Partition } from "../domain/Partition.ts";
+
+/**
+ * The repository cannot be reached, or did not answer in time. A change that
+ * was asked for may or may not have happened: ask again. Each change says who
+ * may make it (by `order_id` or by `attempts`), so asking again is safe.
+ */
+export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavailable>()(
+  "RepositoryUnavailable",
+  { reason: Schema.String },
+) {
+  override get message() {
+    return this.reason;
+  }
+}
+
+/** What came of placing an order: it is new, or its id was there before. */
+export interface Placement {
+  readonly order: Order;
+  readonly isNew: boolean;
+}
+
+/** An attempt at an order: it may be completed or failed once, by its number. */
+export interface Attempt {
+  readonly order_id: OrderId;
+  readonly attempt: number;
+}
+
+/** Where a page of a list ended. */
+export interface PageEnd {
+  readonly created_at: DateTime.Utc;
+  readonly seq: bigint;
+}
+
+/** Which orders to list, newest first. */
+export interface OrderQuery {
+  /** At most this many, at least 1. */
+  readonly limit: number;
+  /** Only those after the end of that page. */
+  readonly after?: PageEnd | undefined;
+  /** Only these statuses; all when empty or left out. */
+  readonly status?: ReadonlyArray<OrderStatus> | undefined;
+  readonly user_id?: UserId | undefined;
+  /** Inclusive. */
+  readonly created_after?: DateTime.Utc | undefined;
+  /** Exclusive. */
+  readonly created_before?: DateTime.Utc | undefined;
+}
+
+export interface OrderPage {
+  readonly orders: ReadonlyArray<Order>;
+  /** Where this page ended, when there is more behind it. */
+  readonly end: PageEnd | undefined;
+}
+
+/** What becomes of an order whose attempt failed, and why it failed. */
+export interface Failure extends Attempt {
+  readonly error: string;
+  /** How long it waits for the next attempt; left out: it is FAILED. */
+  readonly wait: Duration.Duration | undefined;
+}
+
+type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
+
+export class OrderRepository extends Context.Service<
+  OrderRepository,
+  {
+    /** Takes an order in as PENDING, due at once; never changes a stored one. */
+    insert(order: NewOrder, partition: Partition): Answer<Placement>;
+    find(order_id: string): Answer<Option.Option<Order>>;
+    list(query: OrderQuery): Answer<OrderPage>;
+    readonly metrics: Answer<OrderMetrics>;
+    readonly isEmpty: Answer<boolean>;
+
+    /** The orders of a partition that are due, longest due first. */
+    due(partition: Partition, limit: number): Answer<ReadonlyArray<OrderId>>;
+    /** The attempts of a partition that have begun and not ended. */
+    underway(partition: Partition): Answer<ReadonlyArray<Attempt>>;
+
+    /** A due PENDING order becomes PROCESSING, its next attempt counted. */
+    begin(order_id: OrderId): Answer<Option.Option<Order>>;
+    /** COMPLETED, if this attempt is the one under way; says whether it was. */
+    complete(attempt: Attempt): Answer<boolean>;
+    /** PENDING or FAILED, if this attempt is the one under way. */
+    fail(failure: Failure): Answer<boolean>;
+    /** PENDING, due at once, the attempt not counted, if it is under way. */
+    release(attempt: Attempt): Answer<boolean>;
+
+    /** A PENDING order becomes CANCELLED; none if it was not PENDING. */
+    cancel(order_id: string): Answer<Option.Option<Order>>;
+    /** A FAILED order becomes PENDING with 0 attempts; none if not FAILED. */
+    retry(
+      order_id: string,
+    ): Answer<Option.Option<{ order: Order; partition: Partition }>>;
+  }
+>()("persistence/OrderRepository") {}

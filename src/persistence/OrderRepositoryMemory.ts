@@ -1,0 +1,240 @@
+/**
+ * Orders in memory, for tests that want no database: the same contract, kept
+ * by the same conformance suite. Its clock is Effect's, so `TestClock` moves it.
+ */
+import { DateTime, Duration, Effect, Layer, Option } from "effect";
+import type { NewOrder, Order, OrderId } from "../domain/Order.ts";
+import { moves } from "../domain/OrderLifecycle.ts";
+import { OrderStatus } from "../domain/OrderStatus.ts";
+import type { Partition } from "../domain/Partition.ts";
+import {
+  type Attempt,
+  type OrderQuery,
+  OrderRepository,
+} from "./OrderRepository.ts";
+
+interface Row {
+  readonly order: Order;
+  readonly seq: bigint;
+  readonly partition: Partition;
+  readonly due_at: DateTime.Utc;
+}
+
+const make = Effect.sync(() => {
+  const rows = new Map<string, Row>();
+  let processingSeconds = 0;
+
+  /** Moves an order on, if it is in `from`; the row as it is afterwards. */
+  const move = (
+    row: Row | undefined,
+    { from, to }: { from: OrderStatus; to: OrderStatus },
+    change: (now: DateTime.Utc, row: Row) => Partial<Order>,
+    due_at?: DateTime.Utc,
+  ) =>
+    Effect.map(DateTime.now, (now): Option.Option<Row> => {
+      if (row === undefined || row.order.status !== from) return Option.none();
+      const order: Order = {
+        ...row.order,
+        ...change(now, row),
+        status: to,
+        updated_at: now,
+      };
+      const due = due_at ?? row.due_at;
+      const moved: Row = {
+        ...row,
+        due_at: due,
+        order: {
+          ...order,
+          next_attempt_at:
+            order.status === "PENDING" && order.attempts > 0 ? due : null,
+        },
+      };
+      rows.set(order.order_id, moved);
+      return Option.some(moved);
+    });
+
+  /** The row whose attempt under way is this one: the fence. */
+  const underway = ({ order_id, attempt }: Attempt) => {
+    const row = rows.get(order_id);
+    return row?.order.attempts === attempt ? row : undefined;
+  };
+
+  const inPartition = (partition: Partition, status: OrderStatus) =>
+    Array.from(rows.values()).filter(
+      (row) => row.partition === partition && row.order.status === status,
+    );
+
+  const newestFirst = (a: Row, b: Row) =>
+    b.order.created_at.epochMilliseconds -
+      a.order.created_at.epochMilliseconds || Number(b.seq - a.seq);
+
+  const isAsked = (query: OrderQuery) => (row: Row) => {
+    const created = row.order.created_at.epochMilliseconds;
+    const { after, created_after, created_before, status, user_id } = query;
+    return (
+      (after === undefined ||
+        created < after.created_at.epochMilliseconds ||
+        (created === after.created_at.epochMilliseconds &&
+          row.seq < after.seq)) &&
+      (created_after === undefined ||
+        created >= created_after.epochMilliseconds) &&
+      (created_before === undefined ||
+        created < created_before.epochMilliseconds) &&
+      (status === undefined ||
+        status.length === 0 ||
+        status.includes(row.order.status)) &&
+      (user_id === undefined || row.order.user_id === user_id)
+    );
+  };
+
+  return OrderRepository.of({
+    insert: (order: NewOrder, partition) =>
+      Effect.map(DateTime.now, (now) => {
+        const stored = rows.get(order.order_id);
+        if (stored !== undefined) return { order: stored.order, isNew: false };
+        const placed: Order = {
+          ...order,
+          status: "PENDING",
+          created_at: now,
+          updated_at: now,
+          processing_started_at: null,
+          processing_completed_at: null,
+          attempts: 0,
+          next_attempt_at: null,
+          last_error: null,
+        };
+        const seq = BigInt(rows.size + 1);
+        rows.set(order.order_id, {
+          order: placed,
+          seq,
+          partition,
+          due_at: now,
+        });
+        return { order: placed, isNew: true };
+      }),
+    find: (order_id) =>
+      Effect.sync(() =>
+        Option.map(
+          Option.fromUndefinedOr(rows.get(order_id)),
+          (row) => row.order,
+        ),
+      ),
+    list: (query) =>
+      Effect.sync(() => {
+        const found = Array.from(rows.values())
+          .filter(isAsked(query))
+          .sort(newestFirst);
+        const last = found[query.limit - 1];
+        return {
+          orders: found.slice(0, query.limit).map((row) => row.order),
+          end:
+            found.length > query.limit && last !== undefined
+              ? { created_at: last.order.created_at, seq: last.seq }
+              : undefined,
+        };
+      }),
+    metrics: Effect.map(DateTime.now, (now) => {
+      const status_counts = Object.fromEntries(
+        OrderStatus.literals.map((status) => [status, 0]),
+      ) as Record<OrderStatus, number>;
+      let oldest: number | undefined;
+      for (const { order } of rows.values()) {
+        status_counts[order.status] += 1;
+        const created = order.created_at.epochMilliseconds;
+        if (order.status === "PENDING") {
+          oldest = Math.min(oldest ?? created, created);
+        }
+      }
+      const processed = status_counts.COMPLETED;
+      return {
+        total_orders_processed: processed,
+        status_counts,
+        average_processing_time_seconds:
+          processed === 0 ? null : processingSeconds / processed,
+        oldest_pending_age_seconds:
+          oldest === undefined ? null : (now.epochMilliseconds - oldest) / 1000,
+      };
+    }),
+    isEmpty: Effect.sync(() => rows.size === 0),
+
+    due: (partition, limit) =>
+      Effect.map(DateTime.now, (now) =>
+        inPartition(partition, "PENDING")
+          .filter(
+            (row) => row.due_at.epochMilliseconds <= now.epochMilliseconds,
+          )
+          .sort(
+            (a, b) =>
+              a.due_at.epochMilliseconds - b.due_at.epochMilliseconds ||
+              Number(a.seq - b.seq),
+          )
+          .slice(0, limit)
+          .map((row) => row.order.order_id),
+      ),
+    underway: (partition) =>
+      Effect.sync(() =>
+        inPartition(partition, "PROCESSING").map(({ order }) => ({
+          order_id: order.order_id,
+          attempt: order.attempts,
+        })),
+      ),
+
+    begin: (order_id: OrderId) =>
+      Effect.flatMap(DateTime.now, (now) => {
+        const row = rows.get(order_id);
+        const isDue =
+          row !== undefined &&
+          row.due_at.epochMilliseconds <= now.epochMilliseconds;
+        return move(isDue ? row : undefined, moves.begin, (now, { order }) => ({
+          attempts: order.attempts + 1,
+          processing_started_at: now,
+        }));
+      }).pipe(Effect.map(Option.map((row) => row.order))),
+    complete: (attempt) =>
+      move(underway(attempt), moves.complete, (now) => ({
+        processing_completed_at: now,
+      })).pipe(
+        Effect.map((moved) => {
+          if (Option.isNone(moved)) return false;
+          const { processing_started_at, processing_completed_at } =
+            moved.value.order;
+          if (processing_started_at && processing_completed_at) {
+            processingSeconds +=
+              (processing_completed_at.epochMilliseconds -
+                processing_started_at.epochMilliseconds) /
+              1000;
+          }
+          return true;
+        }),
+      ),
+    fail: (failure) =>
+      Effect.flatMap(DateTime.now, (now) =>
+        move(
+          underway(failure),
+          failure.wait === undefined ? moves.bury : moves.postpone,
+          () => ({ last_error: failure.error }),
+          DateTime.addDuration(now, failure.wait ?? Duration.zero),
+        ),
+      ).pipe(Effect.map(Option.isSome)),
+    release: (attempt) =>
+      move(underway(attempt), moves.release, (_, { order }) => ({
+        attempts: order.attempts - 1,
+      })).pipe(Effect.map(Option.isSome)),
+
+    cancel: (order_id) =>
+      move(rows.get(order_id), moves.cancel, () => ({})).pipe(
+        Effect.map(Option.map((row) => row.order)),
+      ),
+    retry: (order_id) =>
+      Effect.flatMap(DateTime.now, (now) =>
+        move(rows.get(order_id), moves.retry, () => ({ attempts: 0 }), now),
+      ).pipe(
+        Effect.map(
+          Option.map(({ order, partition }) => ({ order, partition })),
+        ),
+      ),
+  });
+});
+
+/** Orders in memory, gone with the layer. */
+export const layer = Layer.effect(OrderRepository, make);

@@ -1,0 +1,562 @@
+/**
+ * Orders in PostgreSQL. Every change is one statement, and so one transaction:
+ * the orders it moves and the statistics it changes are both there or neither.
+ * Statements are shared by concurrent callers (`Batching`).
+ *
+ * Rows are always met in the order of their ids, and the statistics last, so
+ * that two statements never wait for each other in a circle.
+ */
+import { type DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
+import { SqlClient, type SqlError, type Statement } from "effect/sql";
+import type { OrderMetrics } from "../api/OrdersApi.ts";
+import type { NewOrder, Order, OrderId } from "../domain/Order.ts";
+import { moves } from "../domain/OrderLifecycle.ts";
+import { OrderStatus } from "../domain/OrderStatus.ts";
+import type { Partition } from "../domain/Partition.ts";
+import * as Batching from "./Batching.ts";
+import { Database, describe } from "./Database.ts";
+import {
+  type Attempt,
+  type Failure,
+  type OrderQuery,
+  OrderRepository,
+  type Placement,
+  RepositoryUnavailable,
+} from "./OrderRepository.ts";
+
+/** Slots of the statistics; see `migrations/0001_orders.ts`. */
+const statisticsSlots = 64;
+
+/** How long a caller waits for a statement before it hears "unavailable". */
+const statementTimeout = Duration.seconds(10);
+
+/** The most orders in one statement. */
+const batchSize = 500;
+
+/** The most statements of one kind under way at once. */
+const lanes = 2;
+
+const finalStatuses: ReadonlySet<OrderStatus> = new Set([
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+]);
+
+/** A row as the driver gives it. The table's own checks are not done twice. */
+const OrderRow = Schema.Struct({
+  order_id: Schema.String.pipe(Schema.brand("OrderId")),
+  user_id: Schema.String.pipe(Schema.brand("UserId")),
+  item_ids: Schema.Array(Schema.Unknown),
+  total_amount: Schema.NumberFromString.pipe(Schema.brand("TotalAmount")),
+  status: OrderStatus,
+  created_at: Schema.DateTimeUtcFromDate,
+  updated_at: Schema.DateTimeUtcFromDate,
+  processing_started_at: Schema.NullOr(Schema.DateTimeUtcFromDate),
+  processing_completed_at: Schema.NullOr(Schema.DateTimeUtcFromDate),
+  attempts: Schema.Int,
+  next_attempt_at: Schema.NullOr(Schema.DateTimeUtcFromDate),
+  last_error: Schema.NullOr(Schema.String),
+});
+const decodeOrder = Schema.decodeUnknownSync(OrderRow) as (
+  row: unknown,
+) => Order;
+
+const PlacedRow = Schema.Struct({
+  order_id: Schema.String,
+  created_at: Schema.DateTimeUtcFromDate,
+});
+const decodePlaced = Schema.decodeUnknownSync(PlacedRow);
+
+interface Placing {
+  readonly order: NewOrder;
+  readonly partition: Partition;
+}
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+  const database = yield* Database;
+
+  /** Says "unavailable" where asking again may help; all else is a defect. */
+  const answer = <A>(
+    effect: Effect.Effect<A, SqlError.SqlError>,
+  ): Effect.Effect<A, RepositoryUnavailable> =>
+    Effect.andThen(
+      database.isMigrated,
+      effect.pipe(
+        Effect.timeout(statementTimeout),
+        Effect.catchTags({
+          TimeoutError: () =>
+            new RepositoryUnavailable({
+              reason: `the database did not answer within ${Duration.format(statementTimeout)}`,
+            }),
+          SqlError: (error) => {
+            switch (error.reason._tag) {
+              case "SqlSyntaxError":
+              case "UniqueViolation":
+              case "ConstraintError":
+                return Effect.die(error);
+              default:
+                return Effect.fail(
+                  new RepositoryUnavailable({ reason: describe(error) }),
+                );
+            }
+          },
+        }),
+      ),
+    );
+
+  const batched = <In, Out>(
+    name: string,
+    run: (
+      inputs: ReadonlyArray<In>,
+    ) => Effect.Effect<ReadonlyArray<Out>, SqlError.SqlError>,
+  ) =>
+    Batching.make<In, Out, RepositoryUnavailable>({
+      name: `OrderRepository.${name}`,
+      size: batchSize,
+      lanes,
+      run: (inputs) => answer(run(inputs)),
+    });
+
+  /** The columns of an order, for `OrderRow`. */
+  const columns = sql.literal(`
+    order_id, user_id, item_ids, total_amount, status, created_at, updated_at,
+    processing_started_at, processing_completed_at, attempts,
+    CASE WHEN status = 'PENDING' AND attempts > 0 THEN due_at END
+      AS next_attempt_at, last_error`);
+
+  /**
+   * The second half of every change: brings the statistics in step with the
+   * rows of `moved (was, became, seconds)`.
+   */
+  const counted = () => {
+    const slot = Math.floor(Math.random() * statisticsSlots);
+    return sql`counted AS (
+      UPDATE order_statistics AS s SET
+        pending = s.pending + d.pending,
+        processing = s.processing + d.processing,
+        completed = s.completed + d.completed,
+        failed = s.failed + d.failed,
+        cancelled = s.cancelled + d.cancelled,
+        processing_seconds = s.processing_seconds + d.seconds
+      FROM (
+        SELECT
+          count(*) FILTER (WHERE became = 'PENDING')
+            - count(*) FILTER (WHERE was = 'PENDING') AS pending,
+          count(*) FILTER (WHERE became = 'PROCESSING')
+            - count(*) FILTER (WHERE was = 'PROCESSING') AS processing,
+          count(*) FILTER (WHERE became = 'COMPLETED') AS completed,
+          count(*) FILTER (WHERE became = 'FAILED')
+            - count(*) FILTER (WHERE was = 'FAILED') AS failed,
+          count(*) FILTER (WHERE became = 'CANCELLED') AS cancelled,
+          coalesce(sum(seconds), 0) AS seconds
+        FROM moved HAVING count(*) > 0
+      ) AS d
+      WHERE s.slot = ${slot}::smallint
+    )`;
+  };
+
+  const insertAll = Effect.fnUntraced(function* (
+    placings: ReadonlyArray<Placing>,
+  ) {
+    // The same id twice in one batch: the first is placed, the others find it.
+    const byId = new Map<string, Placing>();
+    for (const placing of placings) {
+      if (!byId.has(placing.order.order_id)) {
+        byId.set(placing.order.order_id, placing);
+      }
+    }
+    const given = Array.from(byId.values()).sort((a, b) =>
+      a.order.order_id < b.order.order_id ? -1 : 1,
+    );
+    const inserted = yield* sql`
+      WITH moved AS (
+        INSERT INTO orders (order_id, user_id, item_ids, total_amount, partition)
+        SELECT order_id, user_id, item_ids::json, total_amount, partition
+        FROM unnest(
+          ${given.map((_) => _.order.order_id)}::text[],
+          ${given.map((_) => _.order.user_id)}::text[],
+          ${given.map((_) => JSON.stringify(_.order.item_ids))}::text[],
+          ${given.map((_) => String(_.order.total_amount))}::numeric[],
+          ${given.map((_) => _.partition)}::smallint[]
+        ) AS given (order_id, user_id, item_ids, total_amount, partition)
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING order_id, created_at, NULL AS was, status AS became,
+          0::float8 AS seconds
+      ), ${counted()}
+      SELECT order_id, created_at FROM moved`;
+
+    const stored = new Map<string, Placement>();
+    for (const row of inserted) {
+      const { order_id, created_at } = decodePlaced(row);
+      const placing = byId.get(order_id);
+      if (placing === undefined) continue;
+      stored.set(order_id, {
+        order: placed(placing.order, created_at),
+        isNew: true,
+      });
+    }
+    const others = given
+      .map((_) => _.order.order_id)
+      .filter((order_id) => !stored.has(order_id));
+    if (others.length > 0) {
+      const rows = yield* sql`SELECT ${columns} FROM orders
+        WHERE order_id = ANY(${others}::text[])`;
+      for (const row of rows) {
+        const order = decodeOrder(row);
+        stored.set(order.order_id, { order, isNew: false });
+      }
+    }
+    return placings.map((placing): Placement => {
+      const placement = stored.get(placing.order.order_id);
+      if (placement === undefined) {
+        throw new Error(`order ${placing.order.order_id} was not stored`);
+      }
+      return byId.get(placing.order.order_id) === placing
+        ? placement
+        : { order: placement.order, isNew: false };
+    });
+  });
+
+  const beginAll = (ids: ReadonlyArray<OrderId>) =>
+    Effect.map(
+      sql`
+        WITH moved AS (
+          UPDATE orders SET
+            status = ${moves.begin.to},
+            attempts = attempts + 1,
+            processing_started_at = now(),
+            updated_at = now()
+          WHERE order_id = ANY(${ids}::text[])
+            AND status = ${moves.begin.from} AND due_at <= now()
+          RETURNING ${columns}, ${moves.begin.from}::text AS was,
+            status AS became, 0::float8 AS seconds
+        ), ${counted()}
+        SELECT * FROM moved`,
+      (rows) => {
+        const begun = new Map<string, Order>();
+        for (const row of rows) {
+          const order = decodeOrder(row);
+          begun.set(order.order_id, order);
+        }
+        return ids.map((id) => {
+          const order = Option.fromUndefinedOr(begun.get(id));
+          begun.delete(id);
+          return order;
+        });
+      },
+    );
+
+  /** Which of the attempts a statement has moved, each at most once. */
+  const whichMoved =
+    (attempts: ReadonlyArray<Attempt>) =>
+    (rows: ReadonlyArray<unknown>): ReadonlyArray<boolean> => {
+      const moved = new Set(
+        (rows as ReadonlyArray<{ order_id: string }>).map((_) => _.order_id),
+      );
+      return attempts.map((attempt) => moved.delete(attempt.order_id));
+    };
+
+  /** The rows whose attempt under way is one of `attempts`: the fence. */
+  const given = (attempts: ReadonlyArray<Attempt>) => sql`unnest(
+      ${attempts.map((_) => _.order_id)}::text[],
+      ${attempts.map((_) => _.attempt)}::integer[]
+    ) AS given (order_id, attempt)`;
+  const isUnderway = sql.literal(`o.order_id = given.order_id
+    AND o.status = 'PROCESSING' AND o.attempts = given.attempt`);
+
+  const completeAll = (attempts: ReadonlyArray<Attempt>) =>
+    Effect.map(
+      sql`
+        WITH moved AS (
+          UPDATE orders AS o SET
+            status = ${moves.complete.to},
+            processing_completed_at = now(),
+            updated_at = now()
+          FROM ${given(attempts)}
+          WHERE ${isUnderway}
+          RETURNING o.order_id, ${moves.complete.from}::text AS was,
+            o.status AS became,
+            greatest(0, extract(epoch FROM
+              o.processing_completed_at - o.processing_started_at))::float8
+              AS seconds
+        ), ${counted()}
+        SELECT order_id FROM moved`,
+      whichMoved(attempts),
+    );
+
+  const failAll = (failures: ReadonlyArray<Failure>) =>
+    Effect.map(
+      sql`
+        WITH moved AS (
+          UPDATE orders AS o SET
+            status = CASE WHEN given.wait IS NULL
+              THEN ${moves.bury.to} ELSE ${moves.postpone.to} END,
+            due_at = now() + coalesce(given.wait, 0) * interval '1 millisecond',
+            last_error = given.error,
+            updated_at = now()
+          FROM unnest(
+            ${failures.map((_) => _.order_id)}::text[],
+            ${failures.map((_) => _.attempt)}::integer[],
+            ${failures.map((_) => _.error)}::text[],
+            ${failures.map((_) => (_.wait === undefined ? null : Duration.toMillis(_.wait)))}::float8[]
+          ) AS given (order_id, attempt, error, wait)
+          WHERE ${isUnderway}
+          RETURNING o.order_id, ${moves.bury.from}::text AS was,
+            o.status AS became, 0::float8 AS seconds
+        ), ${counted()}
+        SELECT order_id FROM moved`,
+      whichMoved(failures),
+    );
+
+  const releaseAll = (attempts: ReadonlyArray<Attempt>) =>
+    Effect.map(
+      sql`
+        WITH moved AS (
+          UPDATE orders AS o SET
+            status = ${moves.release.to},
+            attempts = o.attempts - 1,
+            updated_at = now()
+          FROM ${given(attempts)}
+          WHERE ${isUnderway}
+          RETURNING o.order_id, ${moves.release.from}::text AS was,
+            o.status AS became, 0::float8 AS seconds
+        ), ${counted()}
+        SELECT order_id FROM moved`,
+      whichMoved(attempts),
+    );
+
+  const dueInAll = (
+    asked: ReadonlyArray<{ partition: Partition; limit: number }>,
+  ) =>
+    Effect.map(
+      sql<{ partition: number; order_id: OrderId }>`
+        SELECT asked.partition, open.order_id
+        FROM unnest(
+          ${asked.map((_) => _.partition)}::smallint[],
+          ${asked.map((_) => _.limit)}::integer[]
+        ) AS asked (partition, "limit")
+        CROSS JOIN LATERAL (
+          SELECT order_id FROM orders
+          WHERE partition = asked.partition AND final_status IS NULL
+            AND due_at <= now() AND status = 'PENDING'
+          ORDER BY due_at, seq
+          LIMIT asked."limit"
+        ) AS open`,
+      (rows) => {
+        const due = Map.groupBy(rows, (row) => row.partition);
+        return asked.map(({ partition }) =>
+          (due.get(partition) ?? []).map((row) => row.order_id),
+        );
+      },
+    );
+
+  const insert = batched("insert", insertAll);
+  const due = batched("due", dueInAll);
+
+  const find = batched("find", (ids: ReadonlyArray<string>) =>
+    Effect.map(
+      sql`SELECT ${columns} FROM orders WHERE order_id = ANY(${ids}::text[])`,
+      (rows) => {
+        const found = new Map(
+          rows.map((row) => [row.order_id as string, decodeOrder(row)]),
+        );
+        return ids.map((id) => Option.fromUndefinedOr(found.get(id)));
+      },
+    ),
+  );
+
+  const list = Effect.fn("OrderRepository.list")(function* (query: OrderQuery) {
+    const bounds: Array<Statement.Fragment> = [];
+    if (query.after !== undefined) {
+      bounds.push(sql`(created_at, seq) <
+        (${toDate(query.after.created_at)}::timestamptz, ${query.after.seq}::bigint)`);
+    }
+    if (query.created_after !== undefined) {
+      bounds.push(
+        sql`created_at >= ${toDate(query.created_after)}::timestamptz`,
+      );
+    }
+    if (query.created_before !== undefined) {
+      bounds.push(
+        sql`created_at < ${toDate(query.created_before)}::timestamptz`,
+      );
+    }
+    // One more than asked for tells whether there is more behind the page.
+    const page = (where: ReadonlyArray<Statement.Fragment>) => sql`(
+      SELECT ${columns}, seq FROM orders
+      ${where.length === 0 ? sql.literal("") : sql`WHERE ${sql.and(where)}`}
+      ORDER BY created_at DESC, seq DESC
+      LIMIT ${query.limit + 1}::integer)`;
+
+    const statuses = Array.from(new Set(query.status ?? []));
+    const pages =
+      query.user_id !== undefined
+        ? [
+            page([
+              sql`user_id = ${query.user_id}::text`,
+              ...(statuses.length === 0
+                ? []
+                : [sql`status = ANY(${statuses}::text[])`]),
+              ...bounds,
+            ]),
+          ]
+        : statuses.length === 0
+          ? [page(bounds)]
+          : // Each status is a range of its own in the index.
+            statuses.map((status) =>
+              page([
+                finalStatuses.has(status)
+                  ? sql`final_status = ${status}::text`
+                  : sql`final_status IS NULL AND status = ${status}::text`,
+                ...bounds,
+              ]),
+            );
+    const rows = yield* answer(
+      pages.length === 1
+        ? sql`${pages[0] as Statement.Fragment}`
+        : sql`SELECT * FROM (${sql.join(" UNION ALL ", false)(pages)}) AS pages
+            ORDER BY created_at DESC, seq DESC
+            LIMIT ${query.limit + 1}::integer`,
+    );
+    const orders = rows.slice(0, query.limit).map(decodeOrder);
+    const last = orders.at(-1);
+    const lastRow = rows[orders.length - 1];
+    return {
+      orders,
+      end:
+        rows.length > query.limit && last !== undefined
+          ? { created_at: last.created_at, seq: lastRow?.seq as bigint }
+          : undefined,
+    };
+  });
+
+  const metrics = answer(
+    Effect.map(
+      sql<{
+        pending: number;
+        processing: number;
+        completed: number;
+        failed: number;
+        cancelled: number;
+        seconds: number;
+        age: number | null;
+      }>`
+        SELECT
+          sum(pending)::float8 AS pending,
+          sum(processing)::float8 AS processing,
+          sum(completed)::float8 AS completed,
+          sum(failed)::float8 AS failed,
+          sum(cancelled)::float8 AS cancelled,
+          sum(processing_seconds) AS seconds,
+          (
+            SELECT greatest(0, extract(epoch FROM now() - created_at))::float8
+            FROM orders WHERE final_status IS NULL AND status = 'PENDING'
+            ORDER BY created_at, seq LIMIT 1
+          ) AS age
+        FROM order_statistics`,
+      ([row]): OrderMetrics => ({
+        total_orders_processed: row?.completed ?? 0,
+        status_counts: {
+          PENDING: row?.pending ?? 0,
+          PROCESSING: row?.processing ?? 0,
+          COMPLETED: row?.completed ?? 0,
+          FAILED: row?.failed ?? 0,
+          CANCELLED: row?.cancelled ?? 0,
+        },
+        average_processing_time_seconds:
+          row === undefined || row.completed === 0
+            ? null
+            : round(row.seconds / row.completed, 6),
+        oldest_pending_age_seconds:
+          row === undefined || row.age === null ? null : round(row.age, 3),
+      }),
+    ),
+  ).pipe(Effect.withSpan("OrderRepository.metrics"));
+
+  const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
+    answer(sql`
+      WITH moved AS (
+        UPDATE orders SET status = ${moves.cancel.to}, updated_at = now()
+        WHERE order_id = ${order_id}::text AND status = ${moves.cancel.from}
+        RETURNING ${columns}, ${moves.cancel.from}::text AS was,
+          status AS became, 0::float8 AS seconds
+      ), ${counted()}
+      SELECT * FROM moved`).pipe(
+      Effect.map(([row]) =>
+        Option.map(Option.fromUndefinedOr(row), decodeOrder),
+      ),
+    ),
+  );
+
+  const retry = Effect.fn("OrderRepository.retry")((order_id: string) =>
+    answer(sql`
+      WITH moved AS (
+        UPDATE orders SET
+          status = ${moves.retry.to}, attempts = 0, due_at = now(),
+          updated_at = now()
+        WHERE order_id = ${order_id}::text AND status = ${moves.retry.from}
+        RETURNING ${columns}, partition, ${moves.retry.from}::text AS was,
+          status AS became, 0::float8 AS seconds
+      ), ${counted()}
+      SELECT * FROM moved`).pipe(
+      Effect.map(([row]) =>
+        Option.map(Option.fromUndefinedOr(row), (row) => ({
+          order: decodeOrder(row),
+          partition: row.partition as Partition,
+        })),
+      ),
+    ),
+  );
+
+  return OrderRepository.of({
+    insert: (order, partition) => insert({ order, partition }),
+    find,
+    list,
+    metrics,
+    isEmpty: answer(
+      Effect.map(
+        sql`SELECT 1 FROM orders ORDER BY created_at, seq LIMIT 1`,
+        (rows) => rows.length === 0,
+      ),
+    ),
+    due: (partition, limit) => due({ partition, limit }),
+    underway: (partition) =>
+      answer(
+        sql<Attempt>`
+          SELECT order_id, attempts AS attempt FROM orders
+          WHERE partition = ${partition}::smallint AND final_status IS NULL
+            AND status = 'PROCESSING'`,
+      ).pipe(Effect.withSpan("OrderRepository.underway")),
+    begin: batched("begin", beginAll),
+    complete: batched("complete", completeAll),
+    fail: batched("fail", failAll),
+    release: batched("release", releaseAll),
+    cancel,
+    retry,
+  });
+});
+
+/** An order that has just been placed. */
+const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
+  order_id: order.order_id,
+  user_id: order.user_id,
+  item_ids: order.item_ids,
+  total_amount: order.total_amount,
+  status: "PENDING",
+  created_at,
+  updated_at: created_at,
+  processing_started_at: null,
+  processing_completed_at: null,
+  attempts: 0,
+  next_attempt_at: null,
+  last_error: null,
+});
+
+const toDate = (time: DateTime.Utc): Date => new Date(time.epochMilliseconds);
+
+const round = (value: number, decimals: number): number =>
+  Math.round(value * 10 ** decimals) / 10 ** decimals;
+
+/** Orders in PostgreSQL. */
+export const layer = Layer.effect(OrderRepository, make);

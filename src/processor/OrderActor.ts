@@ -1,0 +1,358 @@
+/**
+ * The order-processor actor: works the orders of one partition, for as long as
+ * its partition is owned here.
+ *
+ *     hand-over --> mailbox --> begin --> fulfil --> complete | fail
+ *     (at insert)      ^
+ *                      | when there is room
+ *                    table
+ *
+ * The mailbox is a nudge, the table the truth. A hand-over that finds the
+ * mailbox full is forgotten, and the actor knows that it is behind: it reads
+ * on from the table when it has room. So a backlog of any length takes no
+ * memory. Orders that come due some other way are found within a second.
+ *
+ * One promise: every order that this actor began ends its attempt here, or is
+ * found again, by this actor or by the partition's next.
+ */
+import {
+  Cause,
+  DateTime,
+  Duration,
+  Effect,
+  Exit,
+  FiberSet,
+  Metric,
+  Option,
+  Queue,
+  Random,
+  type Scope,
+  type Semaphore,
+} from "effect";
+import type { Order, OrderId } from "../domain/Order.ts";
+import { afterFailure, type RetryPolicy } from "../domain/OrderLifecycle.ts";
+import type { Partition } from "../domain/Partition.ts";
+import type {
+  Attempt,
+  OrderRepository,
+  RepositoryUnavailable,
+} from "../persistence/OrderRepository.ts";
+import { type Fulfilment, FulfilmentFailed } from "./Fulfilment.ts";
+import * as ProcessorMetrics from "./ProcessorMetrics.ts";
+
+/** What the actors of a process share. */
+export interface OrderActorOptions {
+  readonly repository: OrderRepository["Service"];
+  readonly fulfilment: Fulfilment["Service"];
+  /** One permit an order in work: bounds all actors of the process together. */
+  readonly permits: Semaphore.Semaphore;
+  /** The longest one attempt may take. */
+  readonly attemptTimeout: Duration.Duration;
+  readonly retryPolicy: RetryPolicy;
+  /** How long orders in work may go on once the actor is to stop. */
+  readonly drainTimeout: Duration.Duration;
+}
+
+export interface OrderActor {
+  readonly partition: Partition;
+  /** Tells the actor of a PENDING order. Never waits, never fails. */
+  readonly handOver: (order_id: OrderId) => void;
+  /** Orders in the mailbox. */
+  readonly depth: () => number;
+  /** Orders in work. */
+  readonly inWork: () => number;
+  /** Works until it crashes. */
+  readonly run: Effect.Effect<never>;
+}
+
+/** Orders the mailbox holds; a full one costs a read of the table, no more. */
+export const mailboxCapacity = 256;
+
+/** How soon an order is found that nobody handed over. */
+export const pollInterval = Duration.seconds(1);
+
+/** Looks for lost attempts this many polls on, after the database was away. */
+const pollsInDoubt = 20;
+
+/** An outage of the database is waited out: first so long, then longer. */
+const outageWaitMin = Duration.millis(100);
+const outageWaitMax = Duration.seconds(2);
+
+const lostAttempt = "the attempt was lost: the process working on it stopped";
+
+/** Lets a part of something uninterruptible be interrupted. */
+type Restore = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+) => Effect.Effect<A, E, R>;
+
+interface FailedWork {
+  readonly error: string;
+  readonly final?: boolean | undefined;
+  readonly retryAfter?: Duration.Duration | undefined;
+}
+
+export const make = Effect.fnUntraced(function* (
+  partition: Partition,
+  options: OrderActorOptions,
+): Effect.fn.Return<OrderActor, never, Scope.Scope> {
+  const { permits, repository } = options;
+  const mailbox = yield* Queue.dropping<OrderId>(mailboxCapacity);
+  const wake = yield* Queue.sliding<void>(1);
+  const inWork = yield* FiberSet.make<void>();
+  /** Orders in the mailbox or in work: not to be taken up twice. */
+  const inHand = new Set<OrderId>();
+  /** There may be due orders in the table that are not in hand. */
+  let behind = true;
+  /** Polls for which attempts may exist that nobody here knows of. */
+  let doubt = pollsInDoubt;
+  let draining = false;
+
+  const handOver = (order_id: OrderId) => {
+    if (inHand.has(order_id)) return;
+    if (Queue.offerUnsafe(mailbox, order_id)) inHand.add(order_id);
+    else behind = true;
+  };
+
+  /**
+   * Asks until the database has answered. A change under way is not cut off,
+   * so that its answer is never lost; the waits between are (`restore`).
+   */
+  const persist = <A>(
+    change: Effect.Effect<A, RepositoryUnavailable>,
+    restore: Restore,
+    wait = outageWaitMin,
+  ): Effect.Effect<A> =>
+    Effect.catch(change, () => {
+      doubt = pollsInDoubt;
+      return Effect.andThen(
+        restore(Effect.sleep(wait)),
+        persist(
+          change,
+          restore,
+          Duration.min(Duration.times(wait, 2), outageWaitMax),
+        ),
+      );
+    });
+
+  const endFailed = Effect.fnUntraced(function* (
+    attempt: Attempt,
+    failed: FailedWork,
+    restore: Restore,
+  ) {
+    const next = afterFailure(
+      {
+        attempt: attempt.attempt,
+        final: failed.final === true,
+        retryAfter: failed.retryAfter,
+      },
+      options.retryPolicy,
+      yield* Random.next,
+    );
+    const error = failed.error.slice(0, 2000);
+    const wait = next.status === "PENDING" ? next.wait : undefined;
+    const failure = { ...attempt, error, wait };
+    if (!(yield* persist(repository.fail(failure), restore))) {
+      return yield* stale(attempt);
+    }
+    if (wait === undefined) {
+      yield* Metric.update(ProcessorMetrics.attemptsEnded.failed, 1);
+      yield* Effect.logError("order failed", { ...attempt, error });
+    } else {
+      yield* Metric.update(ProcessorMetrics.attemptsEnded.postponed, 1);
+      yield* Effect.logWarning("order attempt failed", {
+        ...attempt,
+        error,
+        next_attempt_in_ms: Duration.toMillis(wait),
+      });
+    }
+  });
+
+  const endCompleted = Effect.fnUntraced(function* (
+    attempt: Attempt,
+    order: Order,
+    restore: Restore,
+  ) {
+    if (!(yield* persist(repository.complete(attempt), restore))) {
+      return yield* stale(attempt);
+    }
+    const now = yield* DateTime.now;
+    yield* Metric.update(ProcessorMetrics.attemptsEnded.completed, 1);
+    yield* Metric.update(
+      ProcessorMetrics.wholeSeconds,
+      secondsBetween(order.created_at, now),
+    );
+    yield* Effect.logInfo("order completed", attempt);
+  });
+
+  const stale = (attempt: Attempt) =>
+    Effect.andThen(
+      Metric.update(ProcessorMetrics.attemptsEnded.stale, 1),
+      Effect.logWarning(
+        "the attempt ended too late: its order is no longer this actor's",
+        attempt,
+      ),
+    );
+
+  /** One order, from begin to the end of its attempt: all on this screen. */
+  const work = (order_id: OrderId) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const begun = yield* persist(repository.begin(order_id), restore);
+        // Cancelled, or begun before by a hand-over that came twice.
+        if (Option.isNone(begun)) return;
+        const order = begun.value;
+        const attempt = { order_id, attempt: order.attempts };
+        yield* Effect.logDebug("order begun", attempt);
+        if (order.processing_started_at !== null && order.attempts === 1) {
+          yield* Metric.update(
+            ProcessorMetrics.waitSeconds,
+            secondsBetween(order.created_at, order.processing_started_at),
+          );
+        }
+        const [took, exit] = yield* restore(
+          options.fulfilment.fulfil(order).pipe(
+            Effect.timeoutOrElse({
+              duration: options.attemptTimeout,
+              orElse: () =>
+                new FulfilmentFailed({
+                  message: `the work took longer than ${Duration.format(options.attemptTimeout)}`,
+                }),
+            }),
+            Effect.withSpan("Fulfilment.fulfil", { attributes: attempt }),
+          ),
+        ).pipe(Effect.exit, Effect.timed);
+        yield* Metric.update(
+          ProcessorMetrics.workSeconds,
+          Duration.toSeconds(took),
+        );
+        if (Exit.isSuccess(exit)) {
+          return yield* endCompleted(attempt, order, restore);
+        }
+        if (draining && Cause.hasInterrupts(exit.cause)) {
+          yield* repository.release(attempt).pipe(Effect.ignore);
+          return yield* Effect.logInfo("order given back", attempt);
+        }
+        return yield* endFailed(attempt, reason(exit.cause), restore);
+      }),
+    );
+
+  const reason = (cause: Cause.Cause<FulfilmentFailed>): FailedWork => {
+    const failure = Cause.findErrorOption(cause);
+    if (Option.isSome(failure)) {
+      const { message, final, retryAfter } = failure.value;
+      return { error: message, final, retryAfter };
+    }
+    const defect = Cause.squash(cause);
+    const words = defect instanceof Error ? defect.message : String(defect);
+    return { error: `the work crashed: ${words}` };
+  };
+
+  const consume = Effect.gen(function* () {
+    while (true) {
+      const order_id = yield* Queue.take(mailbox);
+      yield* Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          yield* restore(permits.take(1));
+          yield* FiberSet.run(
+            inWork,
+            Effect.ensuring(
+              work(order_id),
+              Effect.sync(() => {
+                inHand.delete(order_id);
+                if (behind && Queue.sizeUnsafe(mailbox) < mailboxCapacity / 2) {
+                  Queue.offerUnsafe(wake, undefined);
+                }
+              }).pipe(Effect.andThen(permits.release(1))),
+            ),
+          );
+        }),
+      );
+    }
+  });
+
+  /**
+   * Ends the attempts that began here and that nobody is working on: those of
+   * a predecessor, and those whose `begin` was done but never answered.
+   */
+  const takeBack = Effect.gen(function* () {
+    const attempts = yield* repository.underway(partition);
+    const lostOnes = attempts.filter(({ order_id }) => !inHand.has(order_id));
+    if (lostOnes.length === 0) return;
+    yield* Effect.logWarning("taking back orders left in PROCESSING", {
+      partition,
+      orders: lostOnes.length,
+    });
+    yield* Effect.forEach(
+      lostOnes,
+      (attempt) =>
+        repository.fail({
+          ...attempt,
+          error: lostAttempt,
+          wait:
+            attempt.attempt >= options.retryPolicy.maxAttempts
+              ? undefined
+              : Duration.zero,
+        }),
+      { concurrency: mailboxCapacity, discard: true },
+    );
+  });
+
+  const readOn = Effect.gen(function* () {
+    const room = mailboxCapacity - Queue.sizeUnsafe(mailbox);
+    if (room === 0) {
+      behind = true;
+      return;
+    }
+    // From here on, a hand-over that is missed is missed by this read too.
+    behind = false;
+    const limit = inHand.size + room;
+    const due = yield* repository.due(partition, limit);
+    for (const order_id of due) handOver(order_id);
+    if (due.length === limit) behind = true;
+  });
+
+  const read = Effect.gen(function* () {
+    while (true) {
+      yield* Effect.gen(function* () {
+        if (doubt > 0) {
+          yield* takeBack;
+          doubt -= 1;
+        }
+        yield* readOn;
+      }).pipe(
+        Effect.catchTag("RepositoryUnavailable", (error) => {
+          behind = true;
+          doubt = pollsInDoubt;
+          return Effect.logDebug("waiting for the database", error.reason);
+        }),
+      );
+      yield* Queue.take(wake).pipe(Effect.timeoutOption(pollInterval));
+    }
+  });
+
+  /** Begins nothing new; waits for what is in work, and gives back the rest. */
+  const drain = Effect.gen(function* () {
+    draining = true;
+    const open = yield* FiberSet.size(inWork);
+    if (open === 0) return;
+    yield* FiberSet.awaitEmpty(inWork).pipe(
+      Effect.timeoutOption(options.drainTimeout),
+    );
+    yield* FiberSet.clear(inWork);
+  });
+
+  const run: Effect.Effect<never> = Effect.raceFirst(consume, read).pipe(
+    Effect.onExit(() => drain),
+  );
+
+  return {
+    partition,
+    handOver,
+    depth: () => Queue.sizeUnsafe(mailbox),
+    inWork: () => inHand.size - Queue.sizeUnsafe(mailbox),
+    run,
+  };
+});
+
+const secondsBetween = (from: DateTime.Utc, to: DateTime.Utc): number =>
+  Math.max(0, to.epochMilliseconds - from.epochMilliseconds) / 1000;

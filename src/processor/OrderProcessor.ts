@@ -1,0 +1,172 @@
+/**
+ * The order-processor actors of this process, and their supervision. Who owns
+ * which partition is decided elsewhere (`PartitionsLocal`): that calls `run`
+ * for each, and interrupts it when the partition is to be given up.
+ *
+ *     PartitionsLocal
+ *       `- OrderProcessor.run(partition)    restarts, one for one
+ *            `- OrderActor                  one fiber an order in work
+ */
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Metric,
+  Schema,
+  Semaphore,
+} from "effect";
+import type { OrderId } from "../domain/Order.ts";
+import type { RetryPolicy } from "../domain/OrderLifecycle.ts";
+import { type Partition, partitions } from "../domain/Partition.ts";
+import { Database } from "../persistence/Database.ts";
+import { OrderRepository } from "../persistence/OrderRepository.ts";
+import { Fulfilment } from "./Fulfilment.ts";
+import * as OrderActor from "./OrderActor.ts";
+import * as ProcessorMetrics from "./ProcessorMetrics.ts";
+
+/** Actors crash faster than restarting them can help. */
+export class ProcessorCollapsed extends Schema.TaggedError<ProcessorCollapsed>()(
+  "ProcessorCollapsed",
+  { message: Schema.String },
+) {}
+
+export interface OrderProcessorOptions {
+  /** Orders in work at once, over all actors of the process. */
+  readonly concurrency: number;
+  readonly attemptTimeout: Duration.Duration;
+  readonly retryPolicy: RetryPolicy;
+  /** How long orders in work may go on when the process is to stop. */
+  readonly drainTimeout: Duration.Duration;
+}
+
+/** Restarts of a crashed actor wait 500 ms x 1.5^n, at most 10 s. */
+const restartWait = (crashes: number) =>
+  Duration.millis(Math.min(500 * 1.5 ** (crashes - 1), 10_000));
+
+/** Restarts within the window, over all actors, that are one too many. */
+const restartsMax = 20;
+const restartsWindow = Duration.seconds(60);
+
+export interface ProcessorStatus {
+  /** The partitions owned here, working or about to restart. */
+  readonly owned: ReadonlyArray<Partition>;
+  /** Those of them whose actor is not running. */
+  readonly down: ReadonlyArray<Partition>;
+  /** Orders in the mailboxes. */
+  readonly mailboxDepth: number;
+  /** Orders in work. */
+  readonly inWork: number;
+}
+
+export class OrderProcessor extends Context.Service<
+  OrderProcessor,
+  {
+    /** Works a partition until interrupted, then drains it. */
+    run(partition: Partition): Effect.Effect<never>;
+    /** A partition for a new order: one owned here, so that it stays here. */
+    readonly choosePartition: () => Partition;
+    /** Tells the partition's actor, if it is here, of a PENDING order. */
+    readonly handOver: (partition: Partition, order_id: OrderId) => void;
+    readonly status: () => ProcessorStatus;
+    /** Never succeeds; fails when the restarts are used up. */
+    readonly collapsed: Effect.Effect<never, ProcessorCollapsed>;
+  }
+>()("processor/OrderProcessor") {
+  static readonly layer = (options: OrderProcessorOptions) =>
+    Layer.effect(OrderProcessor, make(options));
+}
+
+const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
+  const repository = yield* OrderRepository;
+  const fulfilment = yield* Fulfilment;
+  const database = yield* Database;
+  const permits = yield* Semaphore.make(options.concurrency);
+  const collapsed = yield* Deferred.make<never, ProcessorCollapsed>();
+  const actorOptions = { ...options, repository, fulfilment, permits };
+
+  /** Owned partitions; with their actor while it runs. */
+  const owned = new Map<Partition, OrderActor.OrderActor | undefined>();
+  let turn = 0;
+  let restarts: Array<number> = [];
+
+  /** Counts a crash; collapses the processor when there are too many. */
+  const spendRestart = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis;
+    const since = now - Duration.toMillis(restartsWindow);
+    restarts = [...restarts.filter((time) => time > since), now];
+    if (restarts.length <= restartsMax) return;
+    yield* Deferred.fail(
+      collapsed,
+      new ProcessorCollapsed({
+        message: `order-processor actors crashed ${restarts.length} times within ${Duration.format(restartsWindow)}: giving up, so that whoever runs this process can act (see the errors above)`,
+      }),
+    );
+    return yield* Effect.never;
+  });
+
+  const runOnce = (partition: Partition) =>
+    Effect.gen(function* () {
+      yield* database.migrated;
+      const actor = yield* OrderActor.make(partition, actorOptions);
+      owned.set(partition, actor);
+      return yield* actor.run;
+    }).pipe(
+      Effect.scoped,
+      Effect.onExit(() => Effect.sync(() => owned.set(partition, undefined))),
+    );
+
+  const supervised = Effect.fnUntraced(function* (partition: Partition) {
+    let crashes = 0;
+    while (true) {
+      const [lived, exit] = yield* runOnce(partition).pipe(
+        Effect.exit,
+        Effect.timed,
+      );
+      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) {
+        return yield* exit;
+      }
+      crashes = Duration.isGreaterThan(lived, restartsWindow) ? 1 : crashes + 1;
+      yield* Effect.logError(
+        `the actor of partition ${partition} crashed; it starts again in ${Duration.format(restartWait(crashes))}`,
+        exit.cause,
+      );
+      yield* Metric.update(ProcessorMetrics.actorRestarts, 1);
+      yield* spendRestart;
+      yield* Effect.sleep(restartWait(crashes));
+    }
+  });
+
+  return OrderProcessor.of({
+    run: (partition) =>
+      Effect.suspend(() => {
+        owned.set(partition, undefined);
+        return supervised(partition);
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => owned.delete(partition))),
+        Effect.annotateLogs({ partition }),
+      ),
+    choosePartition: () => {
+      turn = (turn + 1) % partitions.length;
+      const mine = owned.size === 0 ? partitions : Array.from(owned.keys());
+      return mine[turn % mine.length] as Partition;
+    },
+    handOver: (partition, order_id) => owned.get(partition)?.handOver(order_id),
+    status: () => {
+      const actors = Array.from(owned.values());
+      return {
+        owned: Array.from(owned.keys()).sort((a, b) => a - b),
+        down: Array.from(owned)
+          .filter(([, actor]) => actor === undefined)
+          .map(([partition]) => partition),
+        mailboxDepth: actors.reduce((sum, _) => sum + (_?.depth() ?? 0), 0),
+        inWork: actors.reduce((sum, _) => sum + (_?.inWork() ?? 0), 0),
+      };
+    },
+    collapsed: Deferred.await(collapsed),
+  });
+});
