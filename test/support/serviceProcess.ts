@@ -1,0 +1,101 @@
+/**
+ * The service as a process of its own, for what only processes can show: real
+ * HTTP, real signals, real deaths.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+export interface ServiceProcess {
+  readonly url: string;
+  readonly child: ChildProcess;
+  /** All it has written so far. */
+  readonly output: () => string;
+  /** Sends a signal and waits for the end; the exit code, or the signal. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | string>;
+  /** Waits for the end. */
+  readonly ended: Promise<number | string>;
+}
+
+/** Asks until `answer` gives something; fails after `seconds`. */
+export const until = async <A>(
+  what: string,
+  answer: () => Promise<A | undefined | false>,
+  seconds = 30,
+): Promise<A> => {
+  const deadline = Date.now() + seconds * 1000;
+  while (true) {
+    const given = await answer().catch(() => undefined);
+    if (given !== undefined && given !== false) return given;
+    if (Date.now() > deadline) throw new Error(`in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+/** Starts `node src/main.ts`, without waiting for it to listen. */
+export const spawnService = (
+  env: Readonly<Record<string, string>>,
+): {
+  child: ChildProcess;
+  output: () => string;
+  ended: Promise<number | string>;
+} => {
+  const child = spawn(process.execPath, ["src/main.ts"], {
+    cwd: root,
+    env: {
+      PATH: process.env.PATH ?? "",
+      PORT: "0",
+      LOG_FORMAT: "json",
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout?.on("data", (chunk) => {
+    output += chunk;
+  });
+  child.stderr?.on("data", (chunk) => {
+    output += chunk;
+  });
+  const ended = once(child, "exit").then(
+    ([code, signal]) => (code ?? signal) as number | string,
+  );
+  return { child, output: () => output, ended };
+};
+
+/** Starts the service and waits until it listens, and is ready if asked to. */
+export const startService = async (
+  env: Readonly<Record<string, string>>,
+  waitFor: "listening" | "ready" = "ready",
+): Promise<ServiceProcess> => {
+  const { child, ended, output } = spawnService(env);
+  const gone = ended.then((exit) => {
+    throw new Error(`the service ended with ${exit}: ${output()}`);
+  });
+  gone.catch(() => {});
+  const url = await Promise.race([
+    gone,
+    until(
+      "listening",
+      async () => /listening on (http:\S+?)"/.exec(output())?.[1],
+    ),
+  ]);
+  if (waitFor === "ready") {
+    await Promise.race([
+      gone,
+      until("ready", async () => (await fetch(`${url}/health/ready`)).ok),
+    ]);
+  }
+  return {
+    url,
+    child,
+    output,
+    ended,
+    stop: (signal = "SIGTERM") => {
+      child.kill(signal);
+      return ended;
+    },
+  };
+};

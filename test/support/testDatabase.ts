@@ -1,0 +1,39 @@
+/** An empty database of its own for whoever asks, dropped afterwards. */
+import { randomBytes } from "node:crypto";
+import { PgClient } from "@effect/sql-pg";
+import { Context, Effect, Layer, Redacted } from "effect";
+import * as ReactivityModule from "effect/reactivity/Reactivity";
+import type { SqlClient } from "effect/sql";
+import { inject } from "vitest";
+import * as Postgres from "../../src/runtime/Postgres.ts";
+
+export class TestDatabase extends Context.Service<
+  TestDatabase,
+  { readonly url: string }
+>()("test/TestDatabase") {
+  static readonly layer = Layer.effect(
+    TestDatabase,
+    Effect.gen(function* () {
+      const base = inject("postgresUrl");
+      const admin = yield* PgClient.make({
+        url: Redacted.make(`${base}/postgres`),
+        maxConnections: 1,
+      });
+      const name = `orders_${randomBytes(6).toString("hex")}`;
+      yield* Effect.acquireRelease(admin`CREATE DATABASE ${admin(name)}`, () =>
+        Effect.ignore(admin`DROP DATABASE ${admin(name)} WITH (FORCE)`),
+      );
+      return { url: `${base}/${name}` };
+    }),
+  ).pipe(Layer.provide(ReactivityModule.layer));
+}
+
+/** A client on a database of its own, with the settings of the service. */
+export const layerSql: Layer.Layer<
+  SqlClient.SqlClient | TestDatabase,
+  unknown
+> = Layer.unwrap(
+  Effect.map(TestDatabase, ({ url }) =>
+    Postgres.layer({ url: Redacted.make(url), poolSize: 5 }),
+  ),
+).pipe(Layer.provideMerge(TestDatabase.layer));

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/globalPostgres.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // Two cores: more files at once would only wait for each other.
+    maxWorkers: 2,
+  },
+});
