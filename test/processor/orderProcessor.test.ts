@@ -1,0 +1,513 @@
+import { assert, describe, it } from "@effect/vitest";
+import {
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Ref,
+  Scope,
+} from "effect";
+import { TestClock } from "effect/testing";
+import {
+  type NewOrder,
+  type Order,
+  OrderId,
+  TotalAmount,
+  UserId,
+} from "../../src/domain/Order.ts";
+import { Partition, partitions } from "../../src/domain/Partition.ts";
+import { Orders } from "../../src/orders/Orders.ts";
+import { Database } from "../../src/persistence/Database.ts";
+import {
+  OrderRepository,
+  RepositoryUnavailable,
+} from "../../src/persistence/OrderRepository.ts";
+import * as OrderRepositoryMemory from "../../src/persistence/OrderRepositoryMemory.ts";
+import {
+  Fulfilment,
+  FulfilmentFailed,
+} from "../../src/processor/Fulfilment.ts";
+import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
+import {
+  OrderProcessor,
+  type OrderProcessorOptions,
+  ProcessorCollapsed,
+} from "../../src/processor/OrderProcessor.ts";
+import * as PartitionsLocal from "../../src/processor/PartitionsLocal.ts";
+
+const options: OrderProcessorOptions = {
+  concurrency: 256,
+  attemptTimeout: Duration.seconds(60),
+  drainTimeout: Duration.seconds(20),
+  retryPolicy: {
+    maxAttempts: 3,
+    base: Duration.seconds(1),
+    cap: Duration.minutes(5),
+  },
+};
+
+const newOrder = (name: string): NewOrder => ({
+  order_id: OrderId.make(name),
+  user_id: UserId.make("USER001"),
+  item_ids: ["ITEM001"],
+  total_amount: TotalAmount.make(19.9),
+});
+
+type Work = (order: Order) => Effect.Effect<void, FulfilmentFailed>;
+
+/** The service without HTTP, over a repository in memory. */
+const service = (
+  work: Work,
+  overrides: Partial<OrderProcessorOptions> = {},
+  wrap: (
+    repository: OrderRepository["Service"],
+  ) => OrderRepository["Service"] = (repository) => repository,
+) => {
+  const repository = Layer.effect(
+    OrderRepository,
+    Effect.map(OrderRepository, wrap),
+  ).pipe(Layer.provide(OrderRepositoryMemory.layer));
+  return Orders.layer.pipe(
+    Layer.provideMerge(OrderProcessor.layer({ ...options, ...overrides })),
+    Layer.provide(Layer.succeed(Fulfilment, { fulfil: work })),
+    Layer.provideMerge(repository),
+    Layer.provideMerge(Database.layerMemory),
+  );
+};
+
+/** Starts working all partitions; closing the scope given back stops it. */
+const start = Effect.gen(function* () {
+  const scope = yield* Scope.make();
+  yield* Layer.buildWithScope(PartitionsLocal.layer, scope);
+  yield* settle;
+  return scope;
+});
+
+/** One of them. */
+const partition = Partition.make(5);
+
+/** Lets everything happen that can happen without time passing. */
+const settle = TestClock.adjust(0);
+
+const statusOf = Effect.fnUntraced(function* (order_id: string) {
+  const repository = yield* OrderRepository;
+  return Option.getOrThrow(yield* repository.find(order_id)).status;
+});
+
+const oneSecond: Work = () => Effect.sleep("1 second");
+
+describe("the order processor", () => {
+  it.effect("completes an order a second after it was placed", () =>
+    Effect.gen(function* () {
+      yield* start;
+      const orders = yield* Orders;
+      const { order } = yield* orders.place(newOrder("A"));
+      assert.strictEqual(order.status, "PENDING");
+      yield* settle;
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      yield* TestClock.adjust("1 second");
+      const completed = yield* orders.find("A");
+      assert.strictEqual(completed.status, "COMPLETED");
+      assert.strictEqual(completed.attempts, 1);
+      assert.isNotNull(completed.processing_completed_at);
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect(
+    "leaves an order PENDING while stopped and completes it once started again",
+    () =>
+      Effect.gen(function* () {
+        const orders = yield* Orders;
+        const first = yield* start;
+        yield* Scope.close(first, Exit.void);
+        yield* orders.place(newOrder("A"));
+        yield* TestClock.adjust("1 hour");
+        assert.strictEqual(yield* statusOf("A"), "PENDING");
+        yield* start;
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(yield* statusOf("A"), "COMPLETED");
+      }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect("reads on from the table what the mailbox had no room for", () =>
+    Effect.gen(function* () {
+      const repository = yield* OrderRepository;
+      const processor = yield* OrderProcessor;
+      yield* start;
+      const backlog = 3 * mailboxCapacity;
+      for (let index = 0; index < backlog; index++) {
+        const order = newOrder(`A${index}`);
+        yield* repository.insert(order, partition);
+        processor.handOver(partition, order.order_id);
+      }
+      assert.strictEqual(processor.status().mailboxDepth, mailboxCapacity);
+      // 100 in a second, and everything in the end.
+      yield* TestClock.adjust("9 seconds");
+      const { status_counts } = yield* repository.metrics;
+      assert.strictEqual(status_counts.COMPLETED, backlog);
+    }).pipe(Effect.provide(service(oneSecond, { concurrency: 100 }))),
+  );
+
+  it.effect("never has more orders in work than it may", () =>
+    Effect.gen(function* () {
+      const inWork = yield* Ref.make({ now: 0, most: 0 });
+      const work: Work = () =>
+        Effect.acquireUseRelease(
+          Ref.update(inWork, ({ most, now }) => ({
+            now: now + 1,
+            most: Math.max(most, now + 1),
+          })),
+          () => Effect.sleep("1 second"),
+          () => Ref.update(inWork, (_) => ({ ..._, now: _.now - 1 })),
+        );
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        yield* start;
+        for (let index = 0; index < 100; index++) {
+          yield* orders.place(newOrder(`A${index}`));
+        }
+        yield* TestClock.adjust("30 seconds");
+        assert.strictEqual(
+          (yield* orders.metrics).status_counts.COMPLETED,
+          100,
+        );
+      }).pipe(Effect.provide(service(work, { concurrency: 7 })));
+      assert.strictEqual((yield* Ref.get(inWork)).most, 7);
+    }),
+  );
+
+  it.effect("finds an order that nobody handed over within a second", () =>
+    Effect.gen(function* () {
+      const repository = yield* OrderRepository;
+      yield* start;
+      yield* repository.insert(newOrder("A"), partition);
+      yield* TestClock.adjust("1 second");
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect("takes back what a dead predecessor left in PROCESSING", () =>
+    Effect.gen(function* () {
+      const repository = yield* OrderRepository;
+      const { order } = yield* repository.insert(newOrder("A"), partition);
+      yield* repository.begin(order.order_id);
+      yield* start;
+      yield* TestClock.adjust("1 second");
+      const completed = Option.getOrThrow(yield* repository.find("A"));
+      assert.strictEqual(completed.status, "COMPLETED");
+      assert.strictEqual(completed.attempts, 2);
+      // The answer of the dead, should it come after all, changes nothing.
+      assert.isFalse(
+        yield* repository.complete({ order_id: order.order_id, attempt: 1 }),
+      );
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect("buries an order that took down every process that tried it", () =>
+    Effect.gen(function* () {
+      const repository = yield* OrderRepository;
+      const { order } = yield* repository.insert(newOrder("A"), partition);
+      for (const attempt of [1, 2, 3]) {
+        yield* repository.begin(order.order_id);
+        if (attempt === 3) break;
+        yield* repository.fail({
+          order_id: order.order_id,
+          attempt,
+          error: "died",
+          wait: Duration.zero,
+        });
+      }
+      yield* start;
+      const failed = Option.getOrThrow(yield* repository.find("A"));
+      assert.strictEqual(failed.status, "FAILED");
+      assert.match(failed.last_error ?? "", /lost/);
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect(
+    "counts a defect as a failed attempt and harms no other order",
+    () =>
+      Effect.gen(function* () {
+        const orders = yield* Orders;
+        yield* start;
+        yield* orders.place(newOrder("poison"));
+        yield* orders.place(newOrder("healthy"));
+        yield* settle;
+        const poisoned = yield* orders.find("poison");
+        assert.strictEqual(poisoned.status, "PENDING");
+        assert.strictEqual(poisoned.attempts, 1);
+        assert.match(poisoned.last_error ?? "", /crashed: boom/);
+        assert.isNotNull(poisoned.next_attempt_at);
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(yield* statusOf("healthy"), "COMPLETED");
+      }).pipe(
+        Effect.provide(
+          service((order) =>
+            order.order_id === "poison"
+              ? Effect.die(new Error("boom"))
+              : Effect.sleep("1 second"),
+          ),
+        ),
+      ),
+  );
+
+  it.effect("retries with growing waits and then makes it a dead letter", () =>
+    Effect.gen(function* () {
+      const begun = yield* Ref.make(0);
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        yield* start;
+        yield* orders.place(newOrder("A"));
+        yield* settle;
+        assert.strictEqual(yield* Ref.get(begun), 1);
+        // 0.5..1 s, found by the next poll.
+        yield* TestClock.adjust("2 seconds");
+        assert.strictEqual(yield* Ref.get(begun), 2);
+        // 1..2 s.
+        yield* TestClock.adjust("3 seconds");
+        assert.strictEqual(yield* Ref.get(begun), 3);
+        const failed = yield* orders.find("A");
+        assert.strictEqual(failed.status, "FAILED");
+        assert.strictEqual(failed.last_error, "no stock");
+        // An operator has it tried again, with all its attempts.
+        yield* orders.retry("A");
+        yield* settle;
+        assert.strictEqual((yield* orders.find("A")).attempts, 1);
+      }).pipe(
+        Effect.provide(
+          service(() =>
+            Effect.andThen(
+              Ref.update(begun, (n) => n + 1),
+              new FulfilmentFailed({ message: "no stock" }),
+            ),
+          ),
+        ),
+      );
+    }),
+  );
+
+  it.effect(
+    "makes it a dead letter at once when the work says it is final",
+    () =>
+      Effect.gen(function* () {
+        const orders = yield* Orders;
+        yield* start;
+        yield* orders.place(newOrder("A"));
+        yield* settle;
+        const failed = yield* orders.find("A");
+        assert.strictEqual(failed.status, "FAILED");
+        assert.strictEqual(failed.attempts, 1);
+      }).pipe(
+        Effect.provide(
+          service(
+            () =>
+              new FulfilmentFailed({ message: "no such item", final: true }),
+          ),
+        ),
+      ),
+  );
+
+  it.effect("cuts an attempt off that takes too long", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders;
+      yield* start;
+      yield* orders.place(newOrder("A"));
+      yield* TestClock.adjust("59 seconds");
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      yield* TestClock.adjust("1 second");
+      const postponed = yield* orders.find("A");
+      assert.strictEqual(postponed.status, "PENDING");
+      assert.match(postponed.last_error ?? "", /took longer than 1m/);
+    }).pipe(Effect.provide(service(() => Effect.never))),
+  );
+
+  it.effect("drains: finishes what is in work and begins nothing new", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders;
+      const scope = yield* start;
+      yield* orders.place(newOrder("first"));
+      yield* orders.place(newOrder("second"));
+      yield* settle;
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void));
+      yield* TestClock.adjust("1 second");
+      yield* Fiber.join(closing);
+      assert.strictEqual(yield* statusOf("first"), "COMPLETED");
+      const left = yield* orders.find("second");
+      assert.strictEqual(left.status, "PENDING");
+      assert.strictEqual(left.attempts, 0);
+    }).pipe(Effect.provide(service(oneSecond, { concurrency: 1 }))),
+  );
+
+  it.effect("gives back what the drain cuts off, its attempt refunded", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders;
+      const scope = yield* start;
+      yield* orders.place(newOrder("A"));
+      yield* settle;
+      assert.strictEqual((yield* orders.find("A")).attempts, 1);
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void));
+      yield* TestClock.adjust("19 seconds");
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      yield* TestClock.adjust("1 second");
+      yield* Fiber.join(closing);
+      const back = yield* orders.find("A");
+      assert.strictEqual(back.status, "PENDING");
+      assert.strictEqual(back.attempts, 0);
+      assert.isNull(back.last_error);
+    }).pipe(Effect.provide(service(() => Effect.never))),
+  );
+
+  it.effect("restarts a crashed actor with backoff, and only that one", () =>
+    Effect.gen(function* () {
+      const crashing = yield* Ref.make(true);
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        const processor = yield* OrderProcessor;
+        yield* start;
+        assert.deepStrictEqual(processor.status().down, [partition]);
+        yield* Effect.forEach(partitions, (_) =>
+          orders.place(newOrder(`A${_}`)),
+        );
+        yield* Ref.set(crashing, false);
+        yield* TestClock.adjust("499 millis");
+        assert.deepStrictEqual(processor.status().down, [partition]);
+        yield* TestClock.adjust("1 millis");
+        assert.deepStrictEqual(processor.status().down, []);
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual((yield* orders.metrics).status_counts.COMPLETED, 32);
+      }).pipe(
+        Effect.provide(
+          service(oneSecond, {}, (repository) => ({
+            ...repository,
+            due: (asked, limit) =>
+              Effect.flatMap(Ref.get(crashing), (crash) =>
+                crash && asked === partition
+                  ? Effect.die("the actor is broken")
+                  : repository.due(asked, limit),
+              ),
+          })),
+        ),
+      );
+    }),
+  );
+
+  it.effect("gives up when actors crash more often than restarts help", () =>
+    Effect.gen(function* () {
+      const processor = yield* OrderProcessor;
+      const collapse = yield* Effect.forkChild(processor.collapsed);
+      yield* start;
+      yield* TestClock.adjust("60 seconds");
+      const exit = yield* Fiber.await(collapse);
+      assert.isTrue(Exit.isFailure(exit));
+      const error = yield* Effect.flip(processor.collapsed);
+      assert.instanceOf(error, ProcessorCollapsed);
+    }).pipe(
+      Effect.provide(
+        service(oneSecond, {}, (repository) => ({
+          ...repository,
+          due: () => Effect.die("all actors are broken"),
+        })),
+      ),
+    ),
+  );
+
+  it.effect("waits an outage of the database out, without a restart", () =>
+    Effect.gen(function* () {
+      const away = yield* Ref.make(false);
+      const unlessAway = <A>(
+        effect: Effect.Effect<A, RepositoryUnavailable>,
+      ): Effect.Effect<A, RepositoryUnavailable> =>
+        Effect.flatMap(Ref.get(away), (isAway) =>
+          isAway
+            ? Effect.fail(new RepositoryUnavailable({ reason: "away" }))
+            : effect,
+        );
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        const processor = yield* OrderProcessor;
+        yield* start;
+        yield* orders.place(newOrder("in work"));
+        yield* settle;
+        yield* Ref.set(away, true);
+        yield* TestClock.adjust("10 minutes");
+        assert.deepStrictEqual(processor.status().down, []);
+        yield* Ref.set(away, false);
+        yield* orders.place(newOrder("afterwards"));
+        yield* TestClock.adjust("4 seconds");
+        const first = yield* orders.find("in work");
+        assert.strictEqual(first.status, "COMPLETED");
+        assert.strictEqual(first.attempts, 1);
+        assert.strictEqual(yield* statusOf("afterwards"), "COMPLETED");
+      }).pipe(
+        Effect.provide(
+          service(oneSecond, {}, (repository) => ({
+            ...repository,
+            begin: (order_id) => unlessAway(repository.begin(order_id)),
+            complete: (attempt) => unlessAway(repository.complete(attempt)),
+            due: (partition, limit) =>
+              unlessAway(repository.due(partition, limit)),
+            underway: (partition) => unlessAway(repository.underway(partition)),
+          })),
+        ),
+      );
+    }),
+  );
+
+  it.effect("finds an order whose beginning was done but never answered", () =>
+    Effect.gen(function* () {
+      const cut = yield* Ref.make(true);
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        yield* start;
+        yield* orders.place(newOrder("A"));
+        yield* TestClock.adjust("5 seconds");
+        const completed = yield* orders.find("A");
+        assert.strictEqual(completed.status, "COMPLETED");
+        assert.strictEqual(completed.attempts, 2);
+      }).pipe(
+        Effect.provide(
+          service(oneSecond, {}, (repository) => ({
+            ...repository,
+            begin: (order_id) =>
+              Effect.flatMap(Ref.getAndSet(cut, false), (isCut) =>
+                isCut
+                  ? Effect.andThen(
+                      repository.begin(order_id),
+                      Effect.fail(
+                        new RepositoryUnavailable({ reason: "cut off" }),
+                      ),
+                    )
+                  : repository.begin(order_id),
+              ),
+          })),
+        ),
+      );
+    }),
+  );
+
+  it.effect("says when an answer comes too late, and changes nothing", () =>
+    Effect.gen(function* () {
+      const go = yield* Deferred.make<void>();
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        const repository = yield* OrderRepository;
+        yield* start;
+        const { order } = yield* orders.place(newOrder("A"));
+        yield* settle;
+        // Another owner has taken the partition over meanwhile.
+        const attempt = { order_id: order.order_id, attempt: 1 };
+        yield* repository.fail({
+          ...attempt,
+          error: "",
+          wait: Duration.hours(1),
+        });
+        yield* Deferred.succeed(go, undefined);
+        yield* settle;
+        assert.strictEqual(yield* statusOf("A"), "PENDING");
+      }).pipe(Effect.provide(service(() => Deferred.await(go))));
+    }),
+  );
+});
