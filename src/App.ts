@@ -6,6 +6,7 @@ import {
   type Config,
   ConfigProvider,
   Console,
+  Duration,
   Effect,
   Layer,
   Logger,
@@ -22,6 +23,7 @@ import { Database } from "./persistence/Database.ts";
 import { OrderRepository } from "./persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
+import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
@@ -52,7 +54,7 @@ const layer = (runtime: Runtime, config: AppConfig) => {
       base: config.retryBase,
       cap: config.retryCap,
     },
-  }).pipe(Layer.provide(FulfilmentSimulated.layer(config.processingTime)));
+  }).pipe(Layer.provide(fulfilment(config)));
 
   const repository = OrderRepositorySql.layer.pipe(
     Layer.provideMerge(Database.layer),
@@ -82,6 +84,16 @@ const layer = (runtime: Runtime, config: AppConfig) => {
     Layer.provideMerge(observability(runtime, config)),
   );
 };
+
+/** The work: the webhook's when there is one, or only time. */
+const fulfilment = (config: AppConfig) =>
+  config.fulfillmentUrl === undefined
+    ? FulfilmentSimulated.layer(config.processingTime)
+    : FulfilmentWebhook.layer({
+        url: config.fulfillmentUrl,
+        secret: config.fulfillmentSecret,
+        timeout: Duration.times(config.processingTimeout, 0.95),
+      });
 
 /** Readiness goes red before anything else stops. */
 const drainNotice = Layer.effectDiscard(

@@ -17,7 +17,8 @@ const count = (name: string, fallback: number, min: number) =>
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
 
-const set = <A>(config: Config.Config<A>) =>
+/** A setting that may be left out. */
+const optional = <A>(config: Config.Config<A>) =>
   Config.option(config).pipe(Config.map(Option.getOrUndefined));
 
 /** As named in the environment. README, *Settings*, says what each is for. */
@@ -30,7 +31,7 @@ export const AppConfig = Config.all({
     ),
     "PORT",
   ).pipe(Config.withDefault(8000)),
-  databaseUrl: set(Config.Redacted("DATABASE_URL")),
+  databaseUrl: optional(Config.Redacted("DATABASE_URL")),
   databasePoolSize: count("DATABASE_POOL_SIZE", 10, 1),
   dataDir: Config.NonEmptyString("DATA_DIR").pipe(Config.withDefault(".data")),
   processingTime: time("PROCESSING_TIME", Duration.seconds(1)),
@@ -39,6 +40,8 @@ export const AppConfig = Config.all({
   maxAttempts: count("MAX_ATTEMPTS", 8, 1),
   retryBase: time("RETRY_BASE", Duration.seconds(1)),
   retryCap: time("RETRY_CAP", Duration.minutes(5)),
+  fulfillmentUrl: optional(Config.URL("FULFILLMENT_URL")),
+  fulfillmentSecret: optional(Config.Redacted("FULFILLMENT_SECRET")),
   shutdownTimeout: time("SHUTDOWN_TIMEOUT", Duration.seconds(20)),
   maxBodySize: Config.ByteSize("MAX_BODY_SIZE").pipe(
     Config.withDefault(ByteSize.mebibytes(1)),
@@ -48,7 +51,7 @@ export const AppConfig = Config.all({
   logLevel: Config.LogLevel("LOG_LEVEL").pipe(
     Config.withDefault("Info" as const),
   ),
-  logFormat: set(Config.Literals(["pretty", "json"], "LOG_FORMAT")),
-  otlpEndpoint: set(Config.URL("OTEL_EXPORTER_OTLP_ENDPOINT")),
+  logFormat: optional(Config.Literals(["pretty", "json"], "LOG_FORMAT")),
+  otlpEndpoint: optional(Config.URL("OTEL_EXPORTER_OTLP_ENDPOINT")),
 });
 export type AppConfig = Config.Success<typeof AppConfig>;

@@ -79,6 +79,11 @@ export interface Failure extends Attempt {
   readonly wait: Duration.Duration | undefined;
 }
 
+/** An attempt that was not really made, and when the order is due again. */
+export interface Release extends Attempt {
+  readonly wait: Duration.Duration;
+}
+
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
 
 export class OrderRepository extends Context.Service<
@@ -102,8 +107,8 @@ export class OrderRepository extends Context.Service<
     complete(attempt: Attempt): Answer<boolean>;
     /** PENDING or FAILED, if this attempt is the one under way. */
     fail(failure: Failure): Answer<boolean>;
-    /** PENDING, due at once, the attempt not counted, if it is under way. */
-    release(attempt: Attempt): Answer<boolean>;
+    /** PENDING, due after `wait`, the attempt not counted, if it is under way. */
+    release(released: Release): Answer<boolean>;
 
     /** A PENDING order becomes CANCELLED; none if it was not PENDING. */
     cancel(order_id: string): Answer<Option.Option<Order>>;

@@ -216,10 +216,15 @@ const make = Effect.sync(() => {
           DateTime.addDuration(now, failure.wait ?? Duration.zero),
         ),
       ).pipe(Effect.map(Option.isSome)),
-    release: (attempt) =>
-      move(underway(attempt), moves.release, (_, { order }) => ({
-        attempts: order.attempts - 1,
-      })).pipe(Effect.map(Option.isSome)),
+    release: (released) =>
+      Effect.flatMap(DateTime.now, (now) =>
+        move(
+          underway(released),
+          moves.release,
+          (_, { order }) => ({ attempts: order.attempts - 1 }),
+          DateTime.addDuration(now, released.wait),
+        ),
+      ).pipe(Effect.map(Option.isSome)),
 
     cancel: (order_id) =>
       move(rows.get(order_id), moves.cancel, () => ({})).pipe(

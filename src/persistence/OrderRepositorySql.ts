@@ -21,6 +21,7 @@ import {
   type OrderQuery,
   OrderRepository,
   type Placement,
+  type Release,
   RepositoryUnavailable,
 } from "./OrderRepository.ts";
 
@@ -309,21 +310,26 @@ const make = Effect.gen(function* () {
       whichMoved(failures),
     );
 
-  const releaseAll = (attempts: ReadonlyArray<Attempt>) =>
+  const releaseAll = (releases: ReadonlyArray<Release>) =>
     Effect.map(
       sql`
         WITH moved AS (
           UPDATE orders AS o SET
             status = ${moves.release.to},
             attempts = o.attempts - 1,
+            due_at = now() + given.wait * interval '1 millisecond',
             updated_at = now()
-          FROM ${given(attempts)}
+          FROM unnest(
+            ${releases.map((_) => _.order_id)}::text[],
+            ${releases.map((_) => _.attempt)}::integer[],
+            ${releases.map((_) => Duration.toMillis(_.wait))}::float8[]
+          ) AS given (order_id, attempt, wait)
           WHERE ${isUnderway}
           RETURNING o.order_id, ${moves.release.from}::text AS was,
             o.status AS became, 0::float8 AS seconds
         ), ${counted()}
         SELECT order_id FROM moved`,
-      whichMoved(attempts),
+      whichMoved(releases),
     );
 
   const dueInAll = (

@@ -3,7 +3,7 @@
  * order and completes the order once; bring your own with one Layer (README,
  * *Your own work*).
  */
-import { Context, type Duration, type Effect, Schema } from "effect";
+import { Context, type Effect, Schema } from "effect";
 import type { Order } from "../domain/Order.ts";
 
 /** The attempt failed. It is tried again, unless it says that it is final. */
@@ -19,6 +19,15 @@ export class FulfilmentFailed extends Schema.TaggedError<FulfilmentFailed>()(
   },
 ) {}
 
+/**
+ * The work cannot be tried now, for any order: what it needs is known to be
+ * away. The attempt is not counted, and no order is begun until `retryAfter`.
+ */
+export class FulfilmentUnavailable extends Schema.TaggedError<FulfilmentUnavailable>()(
+  "FulfilmentUnavailable",
+  { message: Schema.String, retryAfter: Schema.Duration },
+) {}
+
 export class Fulfilment extends Context.Service<
   Fulfilment,
   {
@@ -27,12 +36,8 @@ export class Fulfilment extends Context.Service<
      * It may be interrupted: after `PROCESSING_TIMEOUT`, or when the service
      * stops. A defect is a failed attempt like any other.
      */
-    fulfil(order: Order): Effect.Effect<void, FulfilmentFailed>;
+    fulfil(
+      order: Order,
+    ): Effect.Effect<void, FulfilmentFailed | FulfilmentUnavailable>;
   }
 >()("processor/Fulfilment") {}
-
-/** How attempts are made. */
-export interface AttemptOptions {
-  /** The longest one attempt may take. */
-  readonly timeout: Duration.Duration;
-}

@@ -37,7 +37,11 @@ import type {
   OrderRepository,
   RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
-import { type Fulfilment, FulfilmentFailed } from "./Fulfilment.ts";
+import {
+  type Fulfilment,
+  FulfilmentFailed,
+  type FulfilmentUnavailable,
+} from "./Fulfilment.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
 
 /** What the actors of a process share. */
@@ -46,11 +50,19 @@ export interface OrderActorOptions {
   readonly fulfilment: Fulfilment["Service"];
   /** One permit an order in work: bounds all actors of the process together. */
   readonly permits: Semaphore.Semaphore;
+  /** Closed while the work is known to be impossible. */
+  readonly gate: Gate;
   /** The longest one attempt may take. */
   readonly attemptTimeout: Duration.Duration;
   readonly retryPolicy: RetryPolicy;
   /** How long orders in work may go on once the actor is to stop. */
   readonly drainTimeout: Duration.Duration;
+}
+
+/** Lets no order begin until a time. */
+export interface Gate {
+  readonly closeFor: (wait: Duration.Duration) => Effect.Effect<void>;
+  readonly awaitOpen: Effect.Effect<void>;
 }
 
 export interface OrderActor {
@@ -184,6 +196,18 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.logInfo("order completed", attempt);
   });
 
+  /** The attempt was not really made: it is not counted. */
+  const giveBack = Effect.fnUntraced(function* (
+    attempt: Attempt,
+    wait: Duration.Duration,
+    restore: Restore,
+  ) {
+    if (!(yield* persist(repository.release({ ...attempt, wait }), restore))) {
+      return yield* stale(attempt);
+    }
+    yield* Effect.logInfo("order given back", attempt);
+  });
+
   const stale = (attempt: Attempt) =>
     Effect.andThen(
       Metric.update(ProcessorMetrics.attemptsEnded.stale, 1),
@@ -228,17 +252,23 @@ export const make = Effect.fnUntraced(function* (
         if (Exit.isSuccess(exit)) {
           return yield* endCompleted(attempt, order, restore);
         }
+        const unavailable = isUnavailable(exit.cause);
+        if (unavailable !== undefined) {
+          yield* options.gate.closeFor(unavailable.retryAfter);
+          return yield* giveBack(attempt, unavailable.retryAfter, restore);
+        }
         if (draining && Cause.hasInterrupts(exit.cause)) {
-          yield* repository.release(attempt).pipe(Effect.ignore);
-          return yield* Effect.logInfo("order given back", attempt);
+          return yield* giveBack(attempt, Duration.zero, restore);
         }
         return yield* endFailed(attempt, reason(exit.cause), restore);
       }),
     );
 
-  const reason = (cause: Cause.Cause<FulfilmentFailed>): FailedWork => {
+  const reason = (
+    cause: Cause.Cause<FulfilmentFailed | FulfilmentUnavailable>,
+  ): FailedWork => {
     const failure = Cause.findErrorOption(cause);
-    if (Option.isSome(failure)) {
+    if (Option.isSome(failure) && failure.value._tag === "FulfilmentFailed") {
       const { message, final, retryAfter } = failure.value;
       return { error: message, final, retryAfter };
     }
@@ -252,7 +282,9 @@ export const make = Effect.fnUntraced(function* (
       const order_id = yield* Queue.take(mailbox);
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
-          yield* restore(permits.take(1));
+          yield* restore(
+            Effect.andThen(options.gate.awaitOpen, permits.take(1)),
+          );
           yield* FiberSet.run(
             inWork,
             Effect.ensuring(
@@ -353,6 +385,13 @@ export const make = Effect.fnUntraced(function* (
     run,
   };
 });
+
+const isUnavailable = (
+  cause: Cause.Cause<FulfilmentFailed | FulfilmentUnavailable>,
+): FulfilmentUnavailable | undefined => {
+  const failure = Option.getOrUndefined(Cause.findErrorOption(cause));
+  return failure?._tag === "FulfilmentUnavailable" ? failure : undefined;
+};
 
 const secondsBetween = (from: DateTime.Utc, to: DateTime.Utc): number =>
   Math.max(0, to.epochMilliseconds - from.epochMilliseconds) / 1000;

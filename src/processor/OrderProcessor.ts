@@ -87,7 +87,8 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   const database = yield* Database;
   const permits = yield* Semaphore.make(options.concurrency);
   const collapsed = yield* Deferred.make<never, ProcessorCollapsed>();
-  const actorOptions = { ...options, repository, fulfilment, permits };
+  const gate = yield* makeGate;
+  const actorOptions = { ...options, repository, fulfilment, permits, gate };
 
   /** Owned partitions; with their actor while it runs. */
   const owned = new Map<Partition, OrderActor.OrderActor | undefined>();
@@ -169,4 +170,23 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
     },
     collapsed: Deferred.await(collapsed),
   });
+});
+
+/** One gate for all actors of the process: the work is the same for all. */
+const makeGate = Effect.map(Clock.Clock, (clock): OrderActor.Gate => {
+  let openAt = 0;
+  const awaitOpen: Effect.Effect<void> = Effect.suspend(() => {
+    const wait = openAt - clock.currentTimeMillisUnsafe();
+    return wait <= 0
+      ? Effect.void
+      : Effect.andThen(Effect.sleep(wait), awaitOpen);
+  });
+  return {
+    awaitOpen,
+    closeFor: (wait) =>
+      Effect.sync(() => {
+        const until = clock.currentTimeMillisUnsafe() + Duration.toMillis(wait);
+        openAt = Math.max(openAt, until);
+      }),
+  };
 });
