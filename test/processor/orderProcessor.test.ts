@@ -13,7 +13,6 @@ import {
 import { TestClock } from "effect/testing";
 import {
   type NewOrder,
-  type Order,
   OrderId,
   TotalAmount,
   UserId,
@@ -29,6 +28,7 @@ import * as OrderRepositoryMemory from "../../src/persistence/OrderRepositoryMem
 import {
   Fulfilment,
   FulfilmentFailed,
+  FulfilmentUnavailable,
 } from "../../src/processor/Fulfilment.ts";
 import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
 import {
@@ -56,7 +56,7 @@ const newOrder = (name: string): NewOrder => ({
   total_amount: TotalAmount.make(19.9),
 });
 
-type Work = (order: Order) => Effect.Effect<void, FulfilmentFailed>;
+type Work = Fulfilment["Service"]["fulfil"];
 
 /** The service without HTTP, over a repository in memory. */
 const service = (
@@ -308,6 +308,46 @@ describe("the order processor", () => {
           ),
         ),
       ),
+  );
+
+  it.effect(
+    "counts no attempt and begins nothing while the work is known to be away",
+    () =>
+      Effect.gen(function* () {
+        const begun = yield* Ref.make(0);
+        yield* Effect.gen(function* () {
+          const orders = yield* Orders;
+          yield* start;
+          yield* orders.place(newOrder("first"));
+          yield* settle;
+          yield* orders.place(newOrder("second"));
+          yield* TestClock.adjust("9 seconds");
+          assert.strictEqual(yield* Ref.get(begun), 1);
+          const given = yield* orders.find("first");
+          assert.strictEqual(given.status, "PENDING");
+          assert.strictEqual(given.attempts, 0);
+          yield* TestClock.adjust("2 seconds");
+          assert.strictEqual(yield* statusOf("first"), "COMPLETED");
+          assert.strictEqual(yield* statusOf("second"), "COMPLETED");
+        }).pipe(
+          Effect.provide(
+            service(() =>
+              Effect.flatMap(
+                Ref.getAndUpdate(begun, (n) => n + 1),
+                (n) =>
+                  n === 0
+                    ? Effect.fail(
+                        new FulfilmentUnavailable({
+                          message: "away",
+                          retryAfter: Duration.seconds(10),
+                        }),
+                      )
+                    : Effect.void,
+              ),
+            ),
+          ),
+        );
+      }),
   );
 
   it.effect("cuts an attempt off that takes too long", () =>

@@ -1,0 +1,271 @@
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { assert, describe, it } from "@effect/vitest";
+import { DateTime, Duration, Effect, Exit, Layer, Redacted } from "effect";
+import { Mac, SecureRandom } from "effect/crypto";
+import { Webhook } from "standardwebhooks";
+import {
+  type Order,
+  OrderId,
+  TotalAmount,
+  UserId,
+} from "../../src/domain/Order.ts";
+import {
+  Fulfilment,
+  FulfilmentFailed,
+  FulfilmentUnavailable,
+} from "../../src/processor/Fulfilment.ts";
+import * as FulfilmentWebhook from "../../src/processor/FulfilmentWebhook.ts";
+
+const now = DateTime.makeUnsafe("2026-01-31T12:00:00Z");
+
+const order = (order_id = "ORD001"): Order => ({
+  order_id: OrderId.make(order_id),
+  user_id: UserId.make("USER001"),
+  item_ids: ["ITEM001", { sku: "😀" }],
+  total_amount: TotalAmount.make(19.9),
+  status: "PROCESSING",
+  created_at: now,
+  updated_at: now,
+  processing_started_at: now,
+  processing_completed_at: null,
+  attempts: 3,
+  next_attempt_at: null,
+  last_error: null,
+});
+
+const secret = Redacted.make("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+
+interface Received {
+  readonly request: IncomingMessage;
+  readonly body: string;
+}
+
+/** A receiver on a port of its own, that answers as `answer` does. */
+const receiver = (
+  answer: (
+    received: Received,
+    response: Parameters<Parameters<typeof createServer>[1] & object>[1],
+  ) => void,
+) =>
+  Effect.acquireRelease(
+    Effect.callback<{ url: URL; received: Array<Received>; server: Server }>(
+      (resume) => {
+        const received: Array<Received> = [];
+        const server = createServer((request, response) => {
+          let body = "";
+          request.on("data", (chunk) => {
+            body += chunk;
+          });
+          request.on("end", () => {
+            received.push({ request, body });
+            answer({ request, body }, response);
+          });
+        });
+        server.listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as { port: number };
+          const url = new URL(`http://127.0.0.1:${port}/fulfil`);
+          resume(Effect.succeed({ url, received, server }));
+        });
+      },
+    ),
+    ({ server }) =>
+      Effect.callback<void>((resume) => {
+        server.closeAllConnections();
+        server.close(() => resume(Effect.void));
+      }),
+  );
+
+const fulfilmentAt = (
+  url: URL,
+  timeout: Duration.Duration = Duration.seconds(5),
+) =>
+  Layer.build(FulfilmentWebhook.layer({ url, secret, timeout })).pipe(
+    Effect.map((context) => context.mapUnsafe.get(Fulfilment.key)),
+    Effect.map((service) => service as Fulfilment["Service"]),
+  );
+
+/** How an attempt ends that the receiver answers with `status`. */
+const answered = (status: number, headers: Record<string, string> = {}) =>
+  Effect.gen(function* () {
+    const { received, url } = yield* receiver((_, response) => {
+      response.writeHead(status, headers).end("because\nof this");
+    });
+    const fulfilment = yield* fulfilmentAt(url);
+    const exit = yield* Effect.exit(fulfilment.fulfil(order()));
+    return { exit, received };
+  });
+
+describe("the fulfilment webhook", () => {
+  it.effect("signs as the reference vector of Standard Webhooks does", () =>
+    Effect.gen(function* () {
+      const sign = yield* FulfilmentWebhook.makeSign(secret);
+      assert.strictEqual(
+        yield* sign(
+          "msg_p5jXN8AQM9LWM0D4loKWxJek",
+          1614265330,
+          '{"test": 2432232314}',
+        ),
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+      );
+    }).pipe(
+      Effect.provide(
+        Mac.layerWebCrypto.pipe(Layer.provide(SecureRandom.layerWebCrypto)),
+      ),
+    ),
+  );
+
+  it.effect("refuses a secret that is not base64", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        FulfilmentWebhook.makeSign(Redacted.make("whsec_***")),
+      );
+      assert.match(error.message, /FULFILLMENT_SECRET/);
+    }).pipe(
+      Effect.provide(
+        Mac.layerWebCrypto.pipe(Layer.provide(SecureRandom.layerWebCrypto)),
+      ),
+    ),
+  );
+
+  it.live("posts the order with what a receiver needs to trust it", () =>
+    Effect.gen(function* () {
+      const { exit, received } = yield* answered(204);
+      assert.isTrue(Exit.isSuccess(exit));
+      assert.strictEqual(received.length, 1);
+      const [{ body, request }] = received as [Received];
+      assert.strictEqual(request.method, "POST");
+      assert.strictEqual(request.headers["idempotency-key"], "ORD001");
+      assert.strictEqual(request.headers["content-type"], "application/json");
+      // The reference implementation checks signature and time stamp.
+      const payload = new Webhook(Redacted.value(secret)).verify(
+        body,
+        request.headers as Record<string, string>,
+      ) as Record<string, unknown>;
+      assert.strictEqual(payload.order_id, "ORD001");
+      assert.strictEqual(payload.attempt, 3);
+      assert.strictEqual(payload.total_amount, 19.9);
+      assert.deepStrictEqual(payload.item_ids, order().item_ids);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live.each([408, 425, 429, 500, 502, 503, 504])(
+    "has an attempt answered %d tried again",
+    (status) =>
+      Effect.gen(function* () {
+        const { exit } = yield* answered(status);
+        const error = yield* Effect.flip(exit);
+        assert.instanceOf(error, FulfilmentFailed);
+        assert.isUndefined((error as FulfilmentFailed).final);
+        assert.strictEqual(
+          error.message,
+          `the receiver answered ${status}: because of this`,
+        );
+      }).pipe(Effect.scoped),
+  );
+
+  it.live.each([301, 302, 307, 400, 401, 404, 409, 410, 422])(
+    "takes an answer %d as final",
+    (status) =>
+      Effect.gen(function* () {
+        const { exit, received } = yield* answered(status, {
+          location: "/elsewhere",
+        });
+        const error = yield* Effect.flip(exit);
+        assert.isTrue((error as FulfilmentFailed).final);
+        // And follows no redirect.
+        assert.strictEqual(received.length, 1);
+      }).pipe(Effect.scoped),
+  );
+
+  it.live("waits as long as Retry-After asks", () =>
+    Effect.gen(function* () {
+      const { exit } = yield* answered(503, { "retry-after": "7" });
+      const error = (yield* Effect.flip(exit)) as FulfilmentFailed;
+      assert.strictEqual(Duration.toSeconds(error.retryAfter ?? 0), 7);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live("has an attempt tried again that reached nobody", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* receiver(() => {});
+      yield* Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void));
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      const error = yield* Effect.flip(fulfilment.fulfil(order()));
+      assert.match(error.message, /cannot be reached: .*ECONNREFUSED/);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live("gives a receiver up that never answers", () =>
+    Effect.gen(function* () {
+      const { url } = yield* receiver(() => {});
+      const fulfilment = yield* fulfilmentAt(url, Duration.millis(50));
+      const error = yield* Effect.flip(fulfilment.fulfil(order()));
+      assert.match(error.message, /did not answer within/);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live("reads no more of an endless answer than it needs", () =>
+    Effect.gen(function* () {
+      const { url } = yield* receiver((_, response) => {
+        response.writeHead(500);
+        const pour = () => {
+          while (!response.destroyed && response.write("x".repeat(10_000)));
+          if (!response.destroyed) response.once("drain", pour);
+        };
+        pour();
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      const error = yield* Effect.flip(fulfilment.fulfil(order()));
+      assert.isBelow(error.message.length, 600);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live("leaves a dead receiver alone, and counts no attempt meanwhile", () =>
+    Effect.gen(function* () {
+      const { received, url } = yield* receiver((_, response) => {
+        response.writeHead(500).end();
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      for (let attempt = 0; attempt < 10; attempt++) {
+        const error = yield* Effect.flip(fulfilment.fulfil(order()));
+        assert.instanceOf(error, FulfilmentFailed);
+      }
+      const error = yield* Effect.flip(fulfilment.fulfil(order()));
+      assert.instanceOf(error, FulfilmentUnavailable);
+      assert.strictEqual(received.length, 10);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live("keeps on calling a receiver that refuses single orders", () =>
+    Effect.gen(function* () {
+      const { received, url } = yield* receiver((_, response) => {
+        response.writeHead(422).end();
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      for (let attempt = 0; attempt < 30; attempt++) {
+        yield* Effect.flip(fulfilment.fulfil(order()));
+      }
+      assert.strictEqual(received.length, 30);
+    }).pipe(Effect.scoped),
+  );
+
+  it.live("calls for orders whose ids no header can carry", () =>
+    Effect.gen(function* () {
+      const { received, url } = yield* receiver((_, response) => {
+        response.writeHead(200).end();
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      for (const id of ["Bestellung 1", "注文😀", "100%", "100%25"]) {
+        yield* fulfilment.fulfil(order(id));
+      }
+      const keys = received.map((_) => _.request.headers["idempotency-key"]);
+      assert.strictEqual(new Set(keys).size, 4);
+      assert.deepStrictEqual(
+        keys.map((key) => decodeURIComponent(String(key))),
+        ["Bestellung 1", "注文😀", "100%", "100%25"],
+      );
+    }).pipe(Effect.scoped),
+  );
+});
