@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/globalPostgres.ts"],
+    reporters: ["default", "./test/support/countReporter.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Two cores: more files at once would only wait for each other.

@@ -66,6 +66,7 @@ export default Effect.gen(function* () {
   yield* sql`
     CREATE TABLE order_statistics (
       slot smallint PRIMARY KEY,
+      accepted bigint NOT NULL DEFAULT 0,
       pending bigint NOT NULL DEFAULT 0,
       processing bigint NOT NULL DEFAULT 0,
       completed bigint NOT NULL DEFAULT 0,

@@ -22,6 +22,7 @@ import * as SampleOrders from "./orders/SampleOrders.ts";
 import { Database } from "./persistence/Database.ts";
 import { OrderRepository } from "./persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import * as Conservation from "./processor/Conservation.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
@@ -75,7 +76,9 @@ const layer = (runtime: Runtime, config: AppConfig) => {
     sampleOrders(config),
     drainNotice,
   ).pipe(
-    Layer.provideMerge(PartitionsLocal.layer),
+    Layer.provideMerge(
+      Layer.mergeAll(PartitionsLocal.layer, Conservation.layer),
+    ),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
     Layer.provideMerge(processor),

@@ -7,7 +7,5 @@ NodeRuntime.runMain(run(node), {
   disableErrorReporting: true,
   // Being told to stop, and having stopped in order, is no failure.
   teardown: (exit, onExit) =>
-    onExit(
-      Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1,
-    ),
+    onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1),
 });

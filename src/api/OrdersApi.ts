@@ -1,6 +1,7 @@
 /** Everything that can be asked about orders over HTTP. */
-import { Schema } from "effect";
+import { Schema, SchemaTransformation } from "effect";
 import {
+  HttpApi,
   HttpApiEndpoint,
   type HttpApiError,
   HttpApiGroup,
@@ -15,20 +16,27 @@ import {
   OrderNotInStatus,
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
+import { PageCursor } from "./PageCursor.ts";
 import { PlaceOrder } from "./PlaceOrder.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
 
+/** Not all that is checked can be said in JSON Schema. */
+const noJsonSchema = { toJsonSchema: () => ({}) };
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0));
+const Seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0));
+
 /** What `GET /api/orders/metrics/` counts. */
 export const OrderMetrics = Schema.Struct({
-  total_orders_processed: Schema.Int.annotate({
+  total_orders_processed: Count.annotate({
     description: "Orders that are COMPLETED.",
   }),
-  status_counts: Schema.Record(OrderStatus, Schema.Int),
-  average_processing_time_seconds: Schema.NullOr(Schema.Number).annotate({
+  status_counts: Schema.Record(OrderStatus, Count),
+  average_processing_time_seconds: Schema.NullOr(Seconds).annotate({
     description:
       "From the beginning of the completing attempt to COMPLETED, over all COMPLETED orders; null before the first.",
   }),
-  oldest_pending_age_seconds: Schema.NullOr(Schema.Number).annotate({
+  oldest_pending_age_seconds: Schema.NullOr(Seconds).annotate({
     description: "How long the oldest PENDING order has existed; null if none.",
   }),
 }).annotate({ identifier: "OrderMetrics" });
@@ -37,22 +45,44 @@ export interface OrderMetrics extends Schema.Schema.Type<typeof OrderMetrics> {}
 export const pageSizeMax = 500;
 export const pageSizeDefault = 50;
 
-/** A page's size, 1..500. */
-const PageSize = Schema.NumberFromString.check(
-  Schema.makeFilter<number>(
-    (limit) =>
-      Number.isInteger(limit) && limit >= 1 && limit <= pageSizeMax
-        ? undefined
-        : `must be a whole number from 1 to ${pageSizeMax}`,
-    {
-      toJsonSchema: () => ({ minimum: 1, maximum: pageSizeMax }),
-    },
-  ),
-);
+/** A parameter that may be given once. */
+const Once = Schema.String.annotate({ message: "must be given only once" });
 
-const Time = Schema.DateTimeUtcFromString.annotate({
-  message: "must be a time such as 2026-01-31T12:00:00Z (ISO 8601)",
-});
+/** A page's size, 1..500. */
+const PageSize = Once.check(
+  Schema.makeFilter<string>((text) => {
+    const size = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+    return size >= 1 && size <= pageSizeMax
+      ? undefined
+      : `must be a whole number from 1 to ${pageSizeMax}`;
+  }, noJsonSchema),
+).pipe(Schema.decodeTo(Schema.NumberFromString));
+
+/**
+ * ISO 8601 with a four-digit year, for a day or a moment that exists.
+ * `Date.parse` alone would take "1" and "Jan 1", and make 2 March of 30 February.
+ */
+const isTime = (text: string): boolean => {
+  const [, day] =
+    /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/i.exec(
+      text,
+    ) ?? [];
+  if (day === undefined || Number.isNaN(Date.parse(text))) return false;
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
+};
+
+/** A moment; UTC where the text names no offset, midnight where it names a day. */
+const Time = Once.annotate({ format: "date-time" })
+  .check(
+    Schema.makeFilter<string>(
+      (text) =>
+        isTime(text)
+          ? undefined
+          : "must be a time such as 2026-01-31T12:00:00Z (ISO 8601; in a URL, write the + of an offset as %2B)",
+      noJsonSchema,
+    ),
+  )
+  .pipe(Schema.decodeTo(Schema.DateTimeUtcFromString));
 
 /** The path of one order; any text may be asked for. */
 const OrderPath = { order_id: Schema.String };
@@ -63,6 +93,25 @@ const ETag = Schema.String.annotate({
 
 const Replayed = Schema.Literal("true").annotate({
   description: "This very order had been placed before.",
+});
+
+/** In a URL a size is text; clients made from the document want a number. */
+const sizedPages = (operation: Record<string, unknown>) => ({
+  ...operation,
+  parameters: (operation.parameters as ReadonlyArray<{ name: string }>).map(
+    (parameter) =>
+      parameter.name === "limit"
+        ? {
+            ...parameter,
+            schema: {
+              type: "integer",
+              minimum: 1,
+              maximum: pageSizeMax,
+              default: pageSizeDefault,
+            },
+          }
+        : parameter,
+  ),
 });
 
 export class OrdersApi extends HttpApiGroup.make("orders")
@@ -91,17 +140,27 @@ export class OrdersApi extends HttpApiGroup.make("orders")
     HttpApiEndpoint.get("list", "/api/orders/", {
       query: {
         limit: Schema.optional(PageSize),
-        cursor: Schema.optional(Schema.String),
+        cursor: Schema.optional(
+          Once.pipe(Schema.decodeTo(PageCursor)).annotate({
+            description: "From the `Link` of the page before.",
+          }),
+        ),
         status: Schema.optional(
           Schema.Array(
             OrderStatus.annotate({
-              message: `must be one of ${OrderStatus.literals.join(", ")}`,
+              message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
             }),
           ),
         ),
-        user_id: Schema.optional(UserId),
-        created_after: Schema.optional(Time),
-        created_before: Schema.optional(Time),
+        user_id: Schema.optional(
+          Once.pipe(Schema.decodeTo(UserId, SchemaTransformation.trim())),
+        ),
+        created_after: Schema.optional(Time).annotate({
+          description: "Inclusive.",
+        }),
+        created_before: Schema.optional(Time).annotate({
+          description: "Exclusive.",
+        }),
       },
       success: HttpApiSchema.WithHeaders(Schema.Array(Order), {
         link: Schema.optional(
@@ -111,9 +170,15 @@ export class OrdersApi extends HttpApiGroup.make("orders")
         ),
       }),
       error: Unavailable,
-    }).annotateMerge(
-      OpenApi.annotations({ summary: "List orders, newest first" }),
-    ),
+    })
+      // Every fault of the query is told at once.
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "List orders, newest first",
+          transform: sizedPages,
+        }),
+      ),
     HttpApiEndpoint.get("metrics", "/api/orders/metrics/", {
       success: OrderMetrics,
       error: Unavailable,
@@ -123,7 +188,9 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       headers: { "if-none-match": Schema.optional(Schema.String) },
       success: [
         HttpApiSchema.WithHeaders(Order, { etag: ETag }),
-        HttpApiSchema.Empty(304),
+        HttpApiSchema.Empty(304).annotate({
+          description: "The order is as `If-None-Match` says.",
+        }),
       ],
       error: [OrderNotFound, Unavailable],
     }).annotateMerge(OpenApi.annotations({ summary: "Find an order" })),

@@ -4,11 +4,11 @@
  */
 import { Effect, Schema, SchemaIssue, SchemaTransformation } from "effect";
 import {
+  amountFault,
   ItemIds,
   type NewOrder,
   OrderId,
   TotalAmount,
-  totalAmountMax,
   UserId,
 } from "../domain/Order.ts";
 
@@ -18,7 +18,13 @@ const idMessage = "must be a string or an integer";
 const idInJson = (description: string) =>
   Schema.Union([
     Schema.String,
-    Schema.Finite.check(Schema.isInt({ message: idMessage })),
+    Schema.Finite.check(
+      // Longer integers than a number can hold come as their digits.
+      Schema.makeFilter<number>(
+        (id) => (Number.isSafeInteger(id) ? undefined : idMessage),
+        { toJsonSchema: () => ({ type: "integer" }) },
+      ),
+    ),
   ]).annotate({
     message: idMessage,
     description: `${description} 1..50 characters after trimming, without control characters; or a JSON integer, kept as its digits.`,
@@ -33,11 +39,11 @@ const idFromJson = SchemaTransformation.transform<string, string | number>({
 const decimal = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 /** Digits that carry the value: without sign, point, leading and trailing zeros. */
-const significantDigits = (text: string) =>
-  text
-    .replace(/e.*$/i, "")
-    .replace(/[+\-.]/g, "")
-    .replace(/^0+|0+$/g, "").length;
+const significantDigits = (text: string) => {
+  const digits = text.replace(/e.*$/i, "").replace(/[+\-.]/g, "");
+  // Greedy from the front: a million zeros are read once, not once for each.
+  return /^0*(\d*[1-9])?/.exec(digits)?.[1]?.length ?? 0;
+};
 
 /**
  * Reads "19.90" as 19.9, exactly or not at all: text with more significant
@@ -54,12 +60,9 @@ const amountFromJson = SchemaTransformation.transformEffect<
       Effect.fail(new SchemaIssue.InvalidValue({ message }, given, options));
     if (!decimal.test(text)) return refuse('must be a decimal such as "19.90"');
     const amount = Number(text);
-    if (significantDigits(text) <= 15) return Effect.succeed(amount);
-    return refuse(
-      amount > totalAmountMax
-        ? `must be at most ${totalAmountMax}`
-        : "must have at most two decimals",
-    );
+    return Number.isFinite(amount) && significantDigits(text) <= 15
+      ? Effect.succeed(amount)
+      : refuse(amountFault(amount) ?? "must have at most two decimals");
   },
   encode: (amount) => Effect.succeed(amount),
 });

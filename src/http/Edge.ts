@@ -70,6 +70,19 @@ const problemOf = (
 const pathOf = (request: HttpServerRequest.HttpServerRequest) =>
   request.url.split("?", 1)[0] ?? "/";
 
+/**
+ * A ";" may stand in a path, as in the order_id "a;b". The router would take
+ * it for the start of a query and answer for the order "a".
+ */
+const withoutSemicolons = (request: HttpServerRequest.HttpServerRequest) => {
+  const path = pathOf(request);
+  return path.includes(";")
+    ? request.modify({
+        url: path.replaceAll(";", "%3B") + request.url.slice(path.length),
+      })
+    : request;
+};
+
 const levelOf = (status: number, path: string) => {
   if (status >= 500 && status !== 503) return "Error" as const;
   if (status >= 400) return "Warn" as const;
@@ -101,10 +114,16 @@ export const make = (options: EdgeOptions) => {
       const answered =
         inFlight > options.maxInFlight && !isHealth
           ? tooMany
-          : Effect.catchCause(app, (cause) =>
-              Cause.hasInterruptsOnly(cause)
-                ? Effect.failCause(cause as Cause.Cause<never>)
-                : problemOf(request, cause),
+          : app.pipe(
+              Effect.provideService(
+                HttpServerRequest.HttpServerRequest,
+                withoutSemicolons(request),
+              ),
+              Effect.catchCause((cause) =>
+                Cause.hasInterruptsOnly(cause)
+                  ? Effect.failCause(cause as Cause.Cause<never>)
+                  : problemOf(request, cause),
+              ),
             );
       const response = yield* answered.pipe(
         Effect.ensuring(

@@ -32,7 +32,11 @@ const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
   ),
 );
 
-const docs = HttpApiScalar.layer(Api, { path: "/docs" });
+/** Its script is in the page; its fonts would be fetched from the internet. */
+const docs = HttpApiScalar.layer(Api, {
+  path: "/docs",
+  scalar: { withDefaultFonts: false },
+});
 
 const prometheus = PrometheusMetrics.layerHttp({ path: "/metrics" });
 
@@ -44,6 +48,7 @@ const routedMethods = [
   "PATCH",
   "DELETE",
   "OPTIONS",
+  "TRACE",
   "QUERY",
 ] as const;
 
@@ -69,11 +74,16 @@ const otherMethods = HttpRouter.use((router) =>
       if (methods.has("GET")) methods.add("HEAD");
       const allow = Array.from(methods).sort().join(", ");
       const refuse = HttpServerRespondable.toResponse(
-        new MethodNotAllowed({ detail: `${path} answers ${allow}.` }),
+        new MethodNotAllowed({
+          detail: `${path.replace(/:(\w+)/g, "{$1}")} answers ${allow}.`,
+        }),
       ).pipe(Effect.map(HttpServerResponse.setHeader("allow", allow)));
-      return Effect.forEach(
-        routedMethods.filter((method) => !methods.has(method)),
-        (method) => router.add(method, path as HttpRouter.PathInput, refuse),
+      return router.addAll(
+        routedMethods
+          .filter((method) => !methods.has(method))
+          .map((method) =>
+            HttpRouter.route(method, path as HttpRouter.PathInput, refuse),
+          ),
       );
     },
     { discard: true },
@@ -89,8 +99,12 @@ const edge = (options: HttpAppOptions) =>
     ),
   );
 
-/** Every path answers with and without its trailing slash. */
+/**
+ * Every path answers with and without its trailing slash. An order may be
+ * called "Metrics", so case tells paths apart.
+ */
 const routerConfig = {
+  caseSensitive: true,
   ignoreTrailingSlash: true,
   ignoreDuplicateSlashes: false,
   maxParamLength: 1000,

@@ -36,7 +36,8 @@ export const read = Effect.fnUntraced(function* (
       }.`,
     });
   }
-  if (request.headers["content-encoding"] !== undefined) {
+  const encoding = request.headers["content-encoding"] ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
     return yield* new NotJson({
       detail: "Send the body without a Content-Encoding.",
     });
@@ -75,6 +76,9 @@ const parseExactly = (
     text = utf8.decode(bytes);
   } catch {
     return Effect.fail(broken("The body is not UTF-8 text."));
+  }
+  if (text.trim() === "") {
+    return Effect.fail(broken("The body is empty: send a JSON object."));
   }
   try {
     return Effect.succeed(parse(text, null, numberFromJson));

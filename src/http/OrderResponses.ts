@@ -1,9 +1,7 @@
 /** Orders as HTTP answers. */
-import { DateTime, Result, Schema } from "effect";
-import { Base64Url } from "effect/encoding";
+import { Schema } from "effect";
 import { HttpServerResponse } from "effect/http";
 import { Order } from "../domain/Order.ts";
-import type { PageEnd } from "../persistence/OrderRepository.ts";
 
 const encodeOrder = Schema.encodeSync(Order);
 
@@ -31,19 +29,3 @@ export const isKnown = (ifNoneMatch: string | undefined, etag: string) =>
     .split(",")
     .map((tag) => tag.trim().replace(/^W\//, ""))
     .some((tag) => tag === "*" || tag === etag);
-
-/** The end of a page, in a form that says nothing to callers. */
-export const cursorOf = (end: PageEnd): string =>
-  Base64Url.encode(`${end.created_at.epochMilliseconds}.${end.seq}`);
-
-/** `undefined` for what `cursorOf` never made. */
-export const parseCursor = (cursor: string): PageEnd | undefined => {
-  const text = Base64Url.decodeString(cursor);
-  if (Result.isFailure(text)) return undefined;
-  const [, created, seq] = /^(\d{1,15})\.(\d{1,18})$/.exec(text.success) ?? [];
-  if (created === undefined || seq === undefined) return undefined;
-  return {
-    created_at: DateTime.makeUnsafe(Number(created)),
-    seq: BigInt(seq),
-  };
-};

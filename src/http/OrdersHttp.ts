@@ -4,19 +4,15 @@ import { HttpServerResponse } from "effect/http";
 import { HttpApiBuilder, HttpApiError, HttpApiSchema } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import { pageSizeDefault } from "../api/OrdersApi.ts";
+import { cursorOf, parseCursor } from "../api/PageCursor.ts";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import { UnavailableProblem } from "../api/Problems.ts";
+import { OrderId } from "../domain/Order.ts";
+import { OrderNotFound } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
 import * as JsonBody from "./JsonBody.ts";
-import {
-  cursorOf,
-  etagOf,
-  fromOrder,
-  isKnown,
-  parseCursor,
-  pathOf,
-} from "./OrderResponses.ts";
+import { etagOf, fromOrder, isKnown, pathOf } from "./OrderResponses.ts";
 
 const decodePlaceOrder = Schema.decodeUnknownEffect(PlaceOrder, {
   errors: "all",
@@ -30,20 +26,10 @@ const numericFields = {
   total_amount: /^/,
 };
 
-const badRequest = (
-  errors: ReadonlyArray<{
-    readonly path: ReadonlyArray<string | number>;
-    readonly message: string;
-  }>,
-) =>
+const toBadRequest = (error: Schema.SchemaError) =>
   new HttpApiError.BadRequestProblem({
     detail: "Request validation failed",
-    errors,
-  });
-
-const toBadRequest = (error: Schema.SchemaError) =>
-  badRequest(
-    formatIssues(error.issue).issues.map((issue) => ({
+    errors: formatIssues(error.issue).issues.map((issue) => ({
       path: [
         "payload",
         ...(issue.path ?? []).map((segment) => {
@@ -53,7 +39,20 @@ const toBadRequest = (error: Schema.SchemaError) =>
       ],
       message: issue.message,
     })),
-  );
+  });
+
+const isOrderId = Schema.is(OrderId);
+
+/** What no order can be called (it contains NUL, is too long ...), none is. */
+const orderIdIn = ({ order_id }: { readonly order_id: string }) =>
+  isOrderId(order_id)
+    ? Effect.succeed(order_id)
+    : Effect.fail(
+        new OrderNotFound({
+          order_id,
+          detail: "There is no order of this order_id, nor can there be.",
+        }),
+      );
 
 /** Seconds after which a caller should ask again while the database is away. */
 const retryAfterSeconds = 1;
@@ -101,15 +100,6 @@ export const layer = HttpApiBuilder.group(
         list: Effect.fnUntraced(function* ({ query, request }) {
           const { cursor, limit = pageSizeDefault, ...filter } = query;
           const after = cursor === undefined ? undefined : parseCursor(cursor);
-          if (cursor !== undefined && after === undefined) {
-            return yield* badRequest([
-              {
-                path: ["query", "cursor"],
-                message:
-                  "is not a cursor of this service: follow the Link of a page",
-              },
-            ]);
-          }
           const page = yield* orders.list({ ...filter, limit, after });
           const link =
             page.end === undefined
@@ -122,23 +112,24 @@ export const layer = HttpApiBuilder.group(
         }, orUnavailable),
         metrics: () => orders.metrics.pipe(orUnavailable),
         find: Effect.fnUntraced(function* ({ headers, params }) {
-          const order = yield* orders.find(params.order_id);
+          const order = yield* orders.find(yield* orderIdIn(params));
           const etag = etagOf(order);
           return isKnown(headers["if-none-match"], etag)
             ? HttpServerResponse.empty({ status: 304, headers: { etag } })
             : fromOrder(order, 200, {});
         }, orUnavailable),
         cancel: ({ params }) =>
-          orders.cancel(params.order_id).pipe(orUnavailable),
+          orderIdIn(params).pipe(Effect.flatMap(orders.cancel), orUnavailable),
         retry: ({ params }) =>
-          orders.retry(params.order_id).pipe(orUnavailable),
+          orderIdIn(params).pipe(Effect.flatMap(orders.retry), orUnavailable),
       });
   }),
 );
 
 /** The same list, from the cursor on; relative, so that any host may serve it. */
 const nextLink = (url: string, cursor: string): string => {
-  const query = new URLSearchParams(url.split("?")[1] ?? "");
+  const start = url.indexOf("?");
+  const query = new URLSearchParams(start === -1 ? "" : url.slice(start));
   query.set("cursor", cursor);
   return `</api/orders/?${query}>; rel="next"`;
 };

@@ -5,15 +5,18 @@
 import { Context, Effect, Layer, Metric, Option } from "effect";
 import type { OrderMetrics } from "../api/OrdersApi.ts";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
+import { moves } from "../domain/OrderLifecycle.ts";
 import {
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
 } from "../domain/OrderRefusals.ts";
+import type { OrderStatus } from "../domain/OrderStatus.ts";
 import {
   type OrderPage,
   type OrderQuery,
   OrderRepository,
+  type OrderTally,
   type Placement,
   type RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
@@ -28,6 +31,22 @@ const placed = {
   replayed: Metric.withAttributes(placements, { outcome: "replayed" }),
   conflict: Metric.withAttributes(placements, { outcome: "conflict" }),
 };
+
+const metricsOf = (tally: OrderTally): OrderMetrics => ({
+  total_orders_processed: tally.counts.COMPLETED,
+  status_counts: tally.counts,
+  average_processing_time_seconds:
+    tally.counts.COMPLETED === 0
+      ? null
+      : round(tally.processingSeconds / tally.counts.COMPLETED, 6),
+  oldest_pending_age_seconds:
+    tally.oldestPendingSeconds === undefined
+      ? null
+      : round(tally.oldestPendingSeconds, 3),
+});
+
+const round = (value: number, decimals: number): number =>
+  Math.round(value * 10 ** decimals) / 10 ** decimals;
 
 type Answer<A, E = never> = Effect.Effect<A, E | RepositoryUnavailable>;
 
@@ -80,20 +99,20 @@ export class Orders extends Context.Service<
       /** Why an order could not be moved: there is none, or its status. */
       const refuse = Effect.fnUntraced(function* (
         order_id: string,
-        needed: string,
+        needed: OrderStatus,
       ) {
         const order = yield* find(order_id);
         return yield* new OrderNotInStatus({
           order_id: order.order_id,
           order_status: order.status,
-          detail: `Order "${order_id}" is ${order.status}; only ${needed} order can be ${needed === "a PENDING" ? "cancelled" : "retried"}.`,
+          detail: `Order "${order_id}" is ${order.status}; this can only be done while it is ${needed}.`,
         });
       });
 
       const cancel = Effect.fn("Orders.cancel")(function* (order_id: string) {
         const cancelled = yield* repository.cancel(order_id);
         if (Option.isNone(cancelled)) {
-          return yield* refuse(order_id, "a PENDING");
+          return yield* refuse(order_id, moves.cancel.from);
         }
         yield* Effect.logInfo("order cancelled", { order_id });
         return cancelled.value;
@@ -101,7 +120,9 @@ export class Orders extends Context.Service<
 
       const retry = Effect.fn("Orders.retry")(function* (order_id: string) {
         const retried = yield* repository.retry(order_id);
-        if (Option.isNone(retried)) return yield* refuse(order_id, "a FAILED");
+        if (Option.isNone(retried)) {
+          return yield* refuse(order_id, moves.retry.from);
+        }
         const { order, partition } = retried.value;
         processor.handOver(partition, order.order_id);
         yield* Effect.logInfo("order to be retried", { order_id });
@@ -112,7 +133,7 @@ export class Orders extends Context.Service<
         place,
         find,
         list: repository.list,
-        metrics: repository.metrics,
+        metrics: Effect.map(repository.tally, metricsOf),
         cancel,
         retry,
       });

@@ -29,10 +29,15 @@ export class Readiness extends Context.Service<
           return yield* Effect.fail("the instance is shutting down");
         }
         yield* Effect.mapError(database.check, (error) => error.reason);
-        const { down, owned } = processor.status();
+        const { down, owned, stalled } = processor.status();
         if (down.length > 0) {
           return yield* Effect.fail(
             `processing has stopped in partitions ${down.join(", ")}; their actors are about to start again`,
+          );
+        }
+        if (stalled.length > 0) {
+          return yield* Effect.fail(
+            `processing has stalled in partitions ${stalled.join(", ")}: there are orders and none of them moves`,
           );
         }
         if (owned.length === 0) {

@@ -14,7 +14,6 @@ import {
   type Effect,
   Schema,
 } from "effect";
-import type { OrderMetrics } from "../api/OrdersApi.ts";
 import type { NewOrder, Order, OrderId, UserId } from "../domain/Order.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
@@ -72,6 +71,17 @@ export interface OrderPage {
   readonly end: PageEnd | undefined;
 }
 
+/** How many orders there are, by what became of them. */
+export interface OrderTally {
+  /** Orders ever taken in; the counts together, if none was lost. */
+  readonly accepted: number;
+  readonly counts: Readonly<Record<OrderStatus, number>>;
+  /** Over all COMPLETED orders, from begin to complete of the last attempt. */
+  readonly processingSeconds: number;
+  /** Since the oldest PENDING order was placed, if there is one. */
+  readonly oldestPendingSeconds: number | undefined;
+}
+
 /** What becomes of an order whose attempt failed, and why it failed. */
 export interface Failure extends Attempt {
   readonly error: string;
@@ -93,7 +103,8 @@ export class OrderRepository extends Context.Service<
     insert(order: NewOrder, partition: Partition): Answer<Placement>;
     find(order_id: string): Answer<Option.Option<Order>>;
     list(query: OrderQuery): Answer<OrderPage>;
-    readonly metrics: Answer<OrderMetrics>;
+    /** Counts, at a cost that does not grow with the number of orders. */
+    readonly tally: Answer<OrderTally>;
     readonly isEmpty: Answer<boolean>;
 
     /** The orders of a partition that are due, longest due first. */

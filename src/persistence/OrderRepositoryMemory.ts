@@ -133,26 +133,26 @@ const make = Effect.sync(() => {
               : undefined,
         };
       }),
-    metrics: Effect.map(DateTime.now, (now) => {
-      const status_counts = Object.fromEntries(
+    tally: Effect.map(DateTime.now, (now) => {
+      const counts = Object.fromEntries(
         OrderStatus.literals.map((status) => [status, 0]),
       ) as Record<OrderStatus, number>;
       let oldest: number | undefined;
       for (const { order } of rows.values()) {
-        status_counts[order.status] += 1;
+        counts[order.status] += 1;
         const created = order.created_at.epochMilliseconds;
         if (order.status === "PENDING") {
           oldest = Math.min(oldest ?? created, created);
         }
       }
-      const processed = status_counts.COMPLETED;
       return {
-        total_orders_processed: processed,
-        status_counts,
-        average_processing_time_seconds:
-          processed === 0 ? null : processingSeconds / processed,
-        oldest_pending_age_seconds:
-          oldest === undefined ? null : (now.epochMilliseconds - oldest) / 1000,
+        accepted: rows.size,
+        counts,
+        processingSeconds,
+        oldestPendingSeconds:
+          oldest === undefined
+            ? undefined
+            : (now.epochMilliseconds - oldest) / 1000,
       };
     }),
     isEmpty: Effect.sync(() => rows.size === 0),

@@ -8,7 +8,6 @@
  */
 import { type DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
 import { SqlClient, type SqlError, type Statement } from "effect/sql";
-import type { OrderMetrics } from "../api/OrdersApi.ts";
 import type { NewOrder, Order, OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
@@ -20,6 +19,7 @@ import {
   type Failure,
   type OrderQuery,
   OrderRepository,
+  type OrderTally,
   type Placement,
   type Release,
   RepositoryUnavailable,
@@ -134,6 +134,7 @@ const make = Effect.gen(function* () {
     const slot = Math.floor(Math.random() * statisticsSlots);
     return sql`counted AS (
       UPDATE order_statistics AS s SET
+        accepted = s.accepted + d.accepted,
         pending = s.pending + d.pending,
         processing = s.processing + d.processing,
         completed = s.completed + d.completed,
@@ -142,6 +143,7 @@ const make = Effect.gen(function* () {
         processing_seconds = s.processing_seconds + d.seconds
       FROM (
         SELECT
+          count(*) FILTER (WHERE was IS NULL) AS accepted,
           count(*) FILTER (WHERE became = 'PENDING')
             - count(*) FILTER (WHERE was = 'PENDING') AS pending,
           count(*) FILTER (WHERE became = 'PROCESSING')
@@ -437,9 +439,10 @@ const make = Effect.gen(function* () {
     };
   });
 
-  const metrics = answer(
+  const tally = answer(
     Effect.map(
       sql<{
+        accepted: number;
         pending: number;
         processing: number;
         completed: number;
@@ -449,6 +452,7 @@ const make = Effect.gen(function* () {
         age: number | null;
       }>`
         SELECT
+          sum(accepted)::float8 AS accepted,
           sum(pending)::float8 AS pending,
           sum(processing)::float8 AS processing,
           sum(completed)::float8 AS completed,
@@ -461,24 +465,20 @@ const make = Effect.gen(function* () {
             ORDER BY created_at, seq LIMIT 1
           ) AS age
         FROM order_statistics`,
-      ([row]): OrderMetrics => ({
-        total_orders_processed: row?.completed ?? 0,
-        status_counts: {
+      ([row]): OrderTally => ({
+        accepted: row?.accepted ?? 0,
+        counts: {
           PENDING: row?.pending ?? 0,
           PROCESSING: row?.processing ?? 0,
           COMPLETED: row?.completed ?? 0,
           FAILED: row?.failed ?? 0,
           CANCELLED: row?.cancelled ?? 0,
         },
-        average_processing_time_seconds:
-          row === undefined || row.completed === 0
-            ? null
-            : round(row.seconds / row.completed, 6),
-        oldest_pending_age_seconds:
-          row === undefined || row.age === null ? null : round(row.age, 3),
+        processingSeconds: row?.seconds ?? 0,
+        oldestPendingSeconds: row?.age ?? undefined,
       }),
     ),
-  ).pipe(Effect.withSpan("OrderRepository.metrics"));
+  ).pipe(Effect.withSpan("OrderRepository.tally"));
 
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     answer(sql`
@@ -519,7 +519,7 @@ const make = Effect.gen(function* () {
     insert: (order, partition) => insert({ order, partition }),
     find,
     list,
-    metrics,
+    tally,
     isEmpty: answer(
       Effect.map(
         sql`SELECT 1 FROM orders ORDER BY created_at, seq LIMIT 1`,
@@ -560,9 +560,6 @@ const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
 });
 
 const toDate = (time: DateTime.Utc): Date => new Date(time.epochMilliseconds);
-
-const round = (value: number, decimals: number): number =>
-  Math.round(value * 10 ** decimals) / 10 ** decimals;
 
 /** Orders in PostgreSQL. */
 export const layer = Layer.effect(OrderRepository, make);

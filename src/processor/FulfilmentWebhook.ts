@@ -213,11 +213,7 @@ const outcomeOf = Effect.fnUntraced(function* (
 
 /** The first words of a body of any length, without control characters. */
 const beginning = (response: HttpClientResponse.HttpClientResponse) =>
-  Stream.limitBytes(
-    response.stream,
-    bodySizeMax,
-    () => Stream.empty,
-  ).pipe(
+  Stream.limitBytes(response.stream, bodySizeMax, () => Stream.empty).pipe(
     Stream.decodeText,
     Stream.mkString,
     Effect.map((text) =>

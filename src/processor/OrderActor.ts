@@ -17,6 +17,7 @@
  */
 import {
   Cause,
+  Clock,
   DateTime,
   Duration,
   Effect,
@@ -62,6 +63,7 @@ export interface OrderActorOptions {
 /** Lets no order begin until a time. */
 export interface Gate {
   readonly closeFor: (wait: Duration.Duration) => Effect.Effect<void>;
+  readonly isOpen: () => boolean;
   readonly awaitOpen: Effect.Effect<void>;
 }
 
@@ -73,6 +75,8 @@ export interface OrderActor {
   readonly depth: () => number;
   /** Orders in work. */
   readonly inWork: () => number;
+  /** Whether there is something to do and nothing has happened for too long. */
+  readonly isStalled: () => boolean;
   /** Works until it crashes. */
   readonly run: Effect.Effect<never>;
 }
@@ -89,6 +93,9 @@ const pollsInDoubt = 20;
 /** An outage of the database is waited out: first so long, then longer. */
 const outageWaitMin = Duration.millis(100);
 const outageWaitMax = Duration.seconds(2);
+
+/** So much longer than an attempt may take, nothing may happen. */
+const stallGrace = Duration.seconds(30);
 
 const lostAttempt = "the attempt was lost: the process working on it stopped";
 
@@ -118,6 +125,12 @@ export const make = Effect.fnUntraced(function* (
   /** Polls for which attempts may exist that nobody here knows of. */
   let doubt = pollsInDoubt;
   let draining = false;
+  const clock = yield* Clock.Clock;
+  /** When an order last began or ended, or there was nothing to do. */
+  let movedAt = clock.currentTimeMillisUnsafe();
+  const moved = () => {
+    movedAt = clock.currentTimeMillisUnsafe();
+  };
 
   const handOver = (order_id: OrderId) => {
     if (inHand.has(order_id)) return;
@@ -223,6 +236,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.gen(function* () {
         const begun = yield* persist(repository.begin(order_id), restore);
         // Cancelled, or begun before by a hand-over that came twice.
+        moved();
         if (Option.isNone(begun)) return;
         const order = begun.value;
         const attempt = { order_id, attempt: order.attempts };
@@ -290,6 +304,7 @@ export const make = Effect.fnUntraced(function* (
             Effect.ensuring(
               work(order_id),
               Effect.sync(() => {
+                moved();
                 inHand.delete(order_id);
                 if (behind && Queue.sizeUnsafe(mailbox) < mailboxCapacity / 2) {
                   Queue.offerUnsafe(wake, undefined);
@@ -358,6 +373,7 @@ export const make = Effect.fnUntraced(function* (
           return Effect.logDebug("waiting for the database", error.reason);
         }),
       );
+      if ((inHand.size === 0 && !behind) || !options.gate.isOpen()) moved();
       yield* Queue.take(wake).pipe(Effect.timeoutOption(pollInterval));
     }
   });
@@ -382,6 +398,9 @@ export const make = Effect.fnUntraced(function* (
     handOver,
     depth: () => Queue.sizeUnsafe(mailbox),
     inWork: () => inHand.size - Queue.sizeUnsafe(mailbox),
+    isStalled: () =>
+      clock.currentTimeMillisUnsafe() - movedAt >
+      Duration.toMillis(Duration.sum(options.attemptTimeout, stallGrace)),
     run,
   };
 });

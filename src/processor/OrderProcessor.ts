@@ -52,11 +52,16 @@ const restartWait = (crashes: number) =>
 const restartsMax = 20;
 const restartsWindow = Duration.seconds(60);
 
+/** How fresh the gauges are. */
+const gaugeInterval = Duration.seconds(1);
+
 export interface ProcessorStatus {
   /** The partitions owned here, working or about to restart. */
   readonly owned: ReadonlyArray<Partition>;
   /** Those of them whose actor is not running. */
   readonly down: ReadonlyArray<Partition>;
+  /** Those of them with orders to work on of which none moves. */
+  readonly stalled: ReadonlyArray<Partition>;
   /** Orders in the mailboxes. */
   readonly mailboxDepth: number;
   /** Orders in work. */
@@ -142,6 +147,36 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
     }
   });
 
+  const status = (): ProcessorStatus => {
+    const actors = Array.from(owned);
+    const those = (
+      which: (actor: OrderActor.OrderActor | undefined) => boolean,
+    ) =>
+      actors
+        .filter(([, actor]) => which(actor))
+        .map(([partition]) => partition)
+        .sort((a, b) => a - b);
+    return {
+      owned: those(() => true),
+      down: those((actor) => actor === undefined),
+      stalled: those((actor) => actor?.isStalled() === true),
+      mailboxDepth: actors.reduce((sum, [, _]) => sum + (_?.depth() ?? 0), 0),
+      inWork: actors.reduce((sum, [, _]) => sum + (_?.inWork() ?? 0), 0),
+    };
+  };
+
+  yield* Effect.suspend(() => {
+    const { inWork, mailboxDepth } = status();
+    return Effect.andThen(
+      Metric.update(ProcessorMetrics.mailboxDepth, mailboxDepth),
+      Metric.update(ProcessorMetrics.inWork, inWork),
+    );
+  }).pipe(
+    Effect.andThen(Effect.sleep(gaugeInterval)),
+    Effect.forever,
+    Effect.forkScoped,
+  );
+
   return OrderProcessor.of({
     run: (partition) =>
       Effect.suspend(() => {
@@ -157,17 +192,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
       return mine[turn % mine.length] as Partition;
     },
     handOver: (partition, order_id) => owned.get(partition)?.handOver(order_id),
-    status: () => {
-      const actors = Array.from(owned.values());
-      return {
-        owned: Array.from(owned.keys()).sort((a, b) => a - b),
-        down: Array.from(owned)
-          .filter(([, actor]) => actor === undefined)
-          .map(([partition]) => partition),
-        mailboxDepth: actors.reduce((sum, _) => sum + (_?.depth() ?? 0), 0),
-        inWork: actors.reduce((sum, _) => sum + (_?.inWork() ?? 0), 0),
-      };
-    },
+    status,
     collapsed: Deferred.await(collapsed),
   });
 });
@@ -183,6 +208,7 @@ const makeGate = Effect.map(Clock.Clock, (clock): OrderActor.Gate => {
   });
   return {
     awaitOpen,
+    isOpen: () => openAt <= clock.currentTimeMillisUnsafe(),
     closeFor: (wait) =>
       Effect.sync(() => {
         const until = clock.currentTimeMillisUnsafe() + Duration.toMillis(wait);

@@ -41,3 +41,11 @@ export const actorRestarts = Metric.counter("order_actor_restarts_total", {
   description: "Crashes of order-processor actors.",
   incremental: true,
 });
+
+export const mailboxDepth = Metric.gauge("order_mailbox_depth", {
+  description: "Orders in the mailboxes of this process.",
+});
+
+export const inWork = Metric.gauge("orders_in_work", {
+  description: "Orders this process is working on.",
+});

@@ -146,8 +146,8 @@ describe("the order processor", () => {
       assert.strictEqual(processor.status().mailboxDepth, mailboxCapacity);
       // 100 in a second, and everything in the end.
       yield* TestClock.adjust("9 seconds");
-      const { status_counts } = yield* repository.metrics;
-      assert.strictEqual(status_counts.COMPLETED, backlog);
+      const { counts } = yield* repository.tally;
+      assert.strictEqual(counts.COMPLETED, backlog);
     }).pipe(Effect.provide(service(oneSecond, { concurrency: 100 }))),
   );
 
@@ -526,6 +526,30 @@ describe("the order processor", () => {
         ),
       );
     }),
+  );
+
+  it.effect(
+    "says that it has stalled when orders are there and none moves",
+    () =>
+      Effect.gen(function* () {
+        const orders = yield* Orders;
+        const processor = yield* OrderProcessor;
+        yield* start;
+        yield* TestClock.adjust("1 hour");
+        assert.deepStrictEqual(processor.status().stalled, []);
+        yield* orders.place(newOrder("A"));
+        yield* TestClock.adjust("89 seconds");
+        assert.deepStrictEqual(processor.status().stalled, []);
+        yield* TestClock.adjust("2 seconds");
+        assert.strictEqual(processor.status().stalled.length, 1);
+      }).pipe(
+        Effect.provide(
+          service(oneSecond, {}, (repository) => ({
+            ...repository,
+            begin: () => Effect.never,
+          })),
+        ),
+      ),
   );
 
   it.effect("says when an answer comes too late, and changes nothing", () =>

@@ -1,0 +1,188 @@
+/**
+ * The typed client of the order service, derived from the contract in `api/`:
+ * what it sends and what it understands is what the server declares, and a
+ * refusal comes back as the very class the server failed with. Imports only
+ * `effect`, so it runs wherever that does: Node, Deno, Bun, browsers.
+ *
+ * ```ts
+ * const program = Effect.gen(function* () {
+ *   const client = yield* OrderClient;
+ *   const { body: order } = yield* client.place({
+ *     order_id: "ORD001",
+ *     user_id: "USER001",
+ *     item_ids: ["ITEM001"],
+ *     total_amount: 99.99,
+ *   });
+ *   return order.status;
+ * }).pipe(
+ *   Effect.provide(OrderClient.layerFetch({ baseUrl: "http://localhost:8000" })),
+ * );
+ * ```
+ *
+ * **Sending again.** Requests about orders that fail in a way that may pass
+ * (no connection, no answer in time, 408, 425, 429, 502, 503, 504) are sent
+ * again. What if the first one was carried out, and only its answer was lost?
+ *
+ * - `find`, `list`, `metrics` change nothing.
+ * - `place` is idempotent by `order_id`: the second answer is the stored order,
+ *   200 with `idempotent-replayed` instead of 201. The order exists once. The
+ *   same holds for a caller who places an order again after a failure.
+ * - `cancel` changes only a PENDING order, so it happens once. But the second
+ *   answer is then `OrderNotInStatus` with `order_status: "CANCELLED"`: the
+ *   order is cancelled, which is what was asked; who did it, this request or
+ *   somebody else's, it does not say. A caller who does not mind treats it as
+ *   success.
+ * - `retry` changes only a FAILED order. The second answer is then
+ *   `OrderNotInStatus` with the status the order has reached since (PENDING,
+ *   PROCESSING, COMPLETED). Should it have become FAILED again by then, the
+ *   second request retries it once more: one more round of attempts, which
+ *   still complete it once at most.
+ *
+ * Health is asked to know how things are now: its requests are sent once.
+ *
+ * **Failures** are, besides each endpoint's refusals: `SchemaError` when what
+ * was to be sent breaks the contract (nothing was sent), and `HttpClientError`
+ * for everything that is no answer of this service: no connection, no answer
+ * in time (both `reason: TransportError`), or an answer that some proxy or
+ * other service gave. After an `HttpClientError`, `place` may or may not have
+ * taken the order in; placing it again tells.
+ */
+import {
+  Context,
+  type Duration,
+  Effect,
+  Layer,
+  Option,
+  Schema,
+  Stream,
+} from "effect";
+import { FetchHttpClient, HttpClient } from "effect/http";
+import {
+  HttpApiClient,
+  type HttpApiEndpoint,
+  type HttpApiGroup,
+} from "effect/http-api";
+import { Api } from "../api/Api.ts";
+import { type OrdersApi, pageSizeMax } from "../api/OrdersApi.ts";
+import { PlaceOrder } from "../api/PlaceOrder.ts";
+import type { Order } from "../domain/Order.ts";
+import {
+  answeredWithin,
+  defaultPolicy,
+  type RequestRetryPolicy,
+  retryTransient,
+} from "./RequestRetry.ts";
+
+export interface OrderClientOptions {
+  /** Where the service is, as `http://localhost:8000`; a path in it is kept. */
+  readonly baseUrl: string | URL;
+  /** The time each sending of a request has to be answered; 10 seconds unless said. */
+  readonly timeout?: Duration.Input | undefined;
+  /** What differs from `defaultPolicy`; `{ times: 0 }` never sends again. */
+  readonly retry?: Partial<RequestRetryPolicy> | undefined;
+}
+
+type Endpoints = HttpApiClient.ForApi<typeof Api>;
+type Place = HttpApiEndpoint.WithIdentifier<
+  HttpApiGroup.Endpoints<typeof OrdersApi>,
+  "place"
+>;
+
+/** An order as anyone may write it down: plain strings and numbers. */
+export type OrderToPlace = typeof PlaceOrder.Encoded;
+
+/** The order as it is stored, and the headers that came with it. */
+export type Placed = HttpApiClient.SuccessType<Place["~Success"]>;
+
+/** What `place` fails with. */
+export type PlaceError = Effect.Error<ReturnType<Endpoints["orders"]["place"]>>;
+
+/** Which orders; `limit` is the size of a page, 500 unless said. */
+export type OrderFilter = Omit<
+  Parameters<Endpoints["orders"]["list"]>[0]["query"],
+  "cursor"
+>;
+
+/** What `list` fails with. */
+export type ListError = Effect.Error<ReturnType<Endpoints["orders"]["list"]>>;
+
+/** The cursor in `Link: <...?cursor=...>; rel="next"` (RFC 8288). */
+const nextCursor = (link: string | undefined): string | null => {
+  const [, target] = /<([^>]*)>\s*;\s*rel="next"/.exec(link ?? "") ?? [];
+  if (target === undefined) return null;
+  // The target may be relative; only its query is of interest.
+  return new URL(target, "http://service").searchParams.get("cursor");
+};
+
+/** All pages of a list, each asked for when the one before is used up. */
+const allOrders =
+  (orders: Endpoints["orders"]) =>
+  (filter: OrderFilter = {}): Stream.Stream<Order, ListError> =>
+    Stream.paginate(undefined as string | undefined, (cursor) =>
+      Effect.map(
+        orders.list({ query: { limit: pageSizeMax, ...filter, cursor } }),
+        ({ body, headers }) => [
+          body,
+          Option.fromNullOr(nextCursor(headers.link)),
+        ],
+      ),
+    );
+
+const readOrder = Schema.decodeEffect(PlaceOrder, { errors: "all" });
+
+const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
+  const httpClient = (yield* HttpClient.HttpClient).pipe(
+    answeredWithin(options.timeout ?? "10 seconds"),
+  );
+  const orders = yield* HttpApiClient.group(Api, {
+    group: "orders",
+    baseUrl: options.baseUrl,
+    httpClient: retryTransient({ ...defaultPolicy, ...options.retry })(
+      httpClient,
+    ),
+  });
+  const health = yield* HttpApiClient.group(Api, {
+    group: "health",
+    baseUrl: options.baseUrl,
+    httpClient,
+  });
+  return OrderClient.of({
+    orders,
+    health,
+    place: (order) =>
+      Effect.flatMap(readOrder(order), (payload) => orders.place({ payload })),
+    allOrders: allOrders(orders),
+  });
+});
+
+export class OrderClient extends Context.Service<
+  OrderClient,
+  {
+    readonly orders: Endpoints["orders"];
+    readonly health: Endpoints["health"];
+    /**
+     * As `orders.place`, for an order in plain values. It is read as the
+     * service itself would read it: ids are trimmed or may be integers, the
+     * amount may be a decimal string.
+     */
+    place(order: OrderToPlace): Effect.Effect<Placed, PlaceError>;
+    /**
+     * Every order there is, or that passes the filter, newest first; pages are
+     * followed as the stream is read. Orders placed after its beginning do not
+     * appear in it.
+     */
+    allOrders(filter?: OrderFilter): Stream.Stream<Order, ListError>;
+  }
+>()("order-service/OrderClient") {
+  /** Sends with the `HttpClient` at hand. */
+  static readonly layer = (
+    options: OrderClientOptions,
+  ): Layer.Layer<OrderClient, never, HttpClient.HttpClient> =>
+    Layer.effect(OrderClient, make(options));
+
+  /** Sends with the platform's `fetch`. */
+  static readonly layerFetch = (
+    options: OrderClientOptions,
+  ): Layer.Layer<OrderClient> =>
+    Layer.provide(OrderClient.layer(options), FetchHttpClient.layer);
+}

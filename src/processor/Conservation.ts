@@ -1,0 +1,70 @@
+/**
+ * Orders are conserved: as many as were accepted are in one of the statuses.
+ * Looks every ten seconds, at a cost that does not grow with their number,
+ * shows the counts to Prometheus, and logs an error when they do not add up.
+ */
+import { Duration, Effect, Layer, Metric } from "effect";
+import { OrderStatus } from "../domain/OrderStatus.ts";
+import { Database } from "../persistence/Database.ts";
+import {
+  OrderRepository,
+  type OrderTally,
+} from "../persistence/OrderRepository.ts";
+
+const interval = Duration.seconds(10);
+
+const orders = Metric.gauge("orders", {
+  description: "Orders in the database, by status.",
+});
+const accepted = Metric.gauge("orders_accepted", {
+  description: "Orders ever taken in, by all instances.",
+});
+const unaccounted = Metric.gauge("orders_unaccounted", {
+  description: "Accepted orders that are in no status: must be 0.",
+});
+const oldestPending = Metric.gauge("order_oldest_pending_seconds", {
+  description: "Since the oldest PENDING order was placed; 0 if there is none.",
+});
+
+/** Accepted orders that are in no status. */
+export const difference = (tally: OrderTally): number =>
+  tally.accepted -
+  OrderStatus.literals.reduce((sum, status) => sum + tally.counts[status], 0);
+
+export const check = Effect.gen(function* () {
+  const repository = yield* OrderRepository;
+  const tally = yield* repository.tally;
+  for (const status of OrderStatus.literals) {
+    yield* Metric.update(
+      Metric.withAttributes(orders, { status }),
+      tally.counts[status],
+    );
+  }
+  const missing = difference(tally);
+  yield* Metric.update(accepted, tally.accepted);
+  yield* Metric.update(unaccounted, missing);
+  yield* Metric.update(oldestPending, tally.oldestPendingSeconds ?? 0);
+  if (missing !== 0) {
+    yield* Effect.logError(
+      "orders are not conserved: compare order_statistics with the orders table, and report this",
+      { accepted: tally.accepted, ...tally.counts, missing },
+    );
+  }
+});
+
+/** Checks on, while the layer lives. */
+export const layer = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const database = yield* Database;
+    yield* Effect.andThen(
+      database.migrated,
+      Effect.forever(
+        Effect.andThen(
+          // An outage is told elsewhere.
+          Effect.catchTag(check, "RepositoryUnavailable", () => Effect.void),
+          Effect.sleep(interval),
+        ),
+      ),
+    ).pipe(Effect.forkScoped);
+  }),
+);

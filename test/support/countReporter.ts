@@ -1,0 +1,23 @@
+/** Ends a run with one plain line that any reader understands. */
+import type { Reporter, TestModule } from "vitest/node";
+
+const count = (modules: ReadonlyArray<TestModule>, state: string) =>
+  modules.reduce(
+    (sum, module) =>
+      sum + Array.from(module.children.allTests(state as never)).length,
+    0,
+  );
+
+export default class CountReporter implements Reporter {
+  onTestRunEnd(
+    modules: ReadonlyArray<TestModule>,
+    errors: ReadonlyArray<unknown>,
+  ) {
+    // A file that cannot even be loaded has no tests to count.
+    const broken = modules.filter(
+      (module) => module.state() === "failed" && module.errors().length > 0,
+    ).length;
+    const failed = count(modules, "failed") + broken + errors.length;
+    console.log(`${count(modules, "passed")} passed, ${failed} failed`);
+  }
+}
