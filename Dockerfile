@@ -1,0 +1,58 @@
+# The service on the Node of its base image: Node runs the TypeScript as it is,
+# so there is nothing to build, only dependencies to install.
+#
+#   docker build --tag order-service .
+#   docker run --publish 8000:8000 --volume orders:/data order-service
+#
+# Without DATABASE_URL the orders are in /data: keep it in a volume.
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS packages
+ENV NPM_CONFIG_UPDATE_NOTIFIER=false \
+    NPM_CONFIG_AUDIT=false \
+    NPM_CONFIG_FUND=false
+WORKDIR /app
+COPY package.json package-lock.json ./
+
+# What the service needs, without what only its developers read.
+FROM packages AS production
+RUN --mount=type=cache,target=/root/.npm \
+    npm ci --omit=dev \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' \) -delete
+
+# `docker compose run --rm test`. All is owned by the user that runs the tests:
+# Vite writes beside its configuration, and PostgreSQL refuses to run as root.
+FROM packages AS test
+RUN chown node:node /app
+USER node
+# The dev dependency `node` is for machines with an older Node. The tests are
+# to run on the Node that the service gets.
+RUN --mount=type=cache,target=/home/node/.npm,uid=1000,gid=1000 \
+    npm ci \
+ && rm -r node_modules/node node_modules/.bin/node
+COPY --chown=node:node . .
+CMD ["npm", "test"]
+
+# The last stage is the one built when none is named.
+FROM ${NODE_IMAGE} AS service
+ENV NODE_ENV=production \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    DATA_DIR=/data \
+    LOG_FORMAT=json
+RUN install --directory --owner=node --group=node /data
+WORKDIR /app
+# Owned by root: the service cannot change its own code.
+COPY --from=production /app/node_modules ./node_modules
+COPY package.json LICENSE ./
+COPY migrations ./migrations
+COPY src ./src
+# The user `node`, by number: Kubernetes' runAsNonRoot reads no names.
+USER 1000:1000
+EXPOSE 8000
+# Whether the process answers, not whether the database does: a restart, which
+# is what some orchestrators make of "unhealthy", does not bring that back.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1))"]
+# No shell and no npm in between: Node is process 1 and gets SIGTERM itself.
+CMD ["node", "src/main.ts"]
