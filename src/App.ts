@@ -26,6 +26,7 @@ import * as Conservation from "./processor/Conservation.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
+import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
 
@@ -77,16 +78,28 @@ const layer = (runtime: Runtime, config: AppConfig) => {
     drainNotice,
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(PartitionsLocal.layer, Conservation.layer),
+      Layer.mergeAll(partitions(runtime, config), Conservation.layer),
     ),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
     Layer.provideMerge(processor),
     Layer.provideMerge(repository),
-    Layer.provide(database),
+    Layer.provideMerge(database),
     Layer.provideMerge(observability(runtime, config)),
   );
 };
+
+/**
+ * Which partitions are worked on here: all of them on the embedded database;
+ * on PostgreSQL, those that fall to this instance of the cluster.
+ */
+const partitions = (runtime: Runtime, config: AppConfig) =>
+  config.databaseUrl === undefined
+    ? PartitionsLocal.layer
+    : PartitionsCluster.layer({
+        host: config.runnerHost ?? runtime.hostname,
+        port: config.runnerPort ?? (config.port || runtime.processId),
+      });
 
 /** The work: the webhook's when there is one, or only time. */
 const fulfilment = (config: AppConfig) =>

@@ -13,6 +13,19 @@ const count = (name: string, fallback: number, min: number) =>
     name,
   ).pipe(Config.withDefault(fallback));
 
+/** A TCP port; 0 is any free one. */
+const port = (name: string) =>
+  Config.schema(
+    Schema.NumberFromString.check(
+      Schema.isInt({ message: "must be a whole number" }),
+      Schema.isBetween(
+        { minimum: 0, maximum: 65_535 },
+        { message: "must be a port, 0 to 65535" },
+      ),
+    ),
+    name,
+  );
+
 /** A length of time such as "1 second", "250 millis" or "5 minutes". */
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
@@ -24,13 +37,9 @@ const optional = <A>(config: Config.Config<A>) =>
 /** As named in the environment. README, *Settings*, says what each is for. */
 export const AppConfig = Config.all({
   host: Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1")),
-  port: Config.schema(
-    Schema.NumberFromString.check(
-      Schema.isInt(),
-      Schema.isBetween({ minimum: 0, maximum: 65_535 }),
-    ),
-    "PORT",
-  ).pipe(Config.withDefault(8000)),
+  port: port("PORT").pipe(Config.withDefault(8000)),
+  runnerHost: optional(Config.NonEmptyString("RUNNER_HOST")),
+  runnerPort: optional(port("RUNNER_PORT")),
   databaseUrl: optional(Config.Redacted("DATABASE_URL")),
   databasePoolSize: count("DATABASE_POOL_SIZE", 10, 1),
   dataDir: Config.NonEmptyString("DATA_DIR").pipe(Config.withDefault(".data")),

@@ -19,6 +19,7 @@ import {
   type OrderTally,
   type Placement,
   type RepositoryUnavailable,
+  type RetryQuery,
 } from "../persistence/OrderRepository.ts";
 import { OrderProcessor } from "../processor/OrderProcessor.ts";
 
@@ -60,6 +61,8 @@ export class Orders extends Context.Service<
     readonly metrics: Answer<OrderMetrics>;
     cancel(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
     retry(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
+    /** The same for many, oldest first; says how many. */
+    retryMany(query: RetryQuery): Answer<number>;
   }
 >()("orders/Orders") {
   static readonly layer = Layer.effect(
@@ -129,6 +132,19 @@ export class Orders extends Context.Service<
         return order;
       });
 
+      const retryMany = Effect.fn("Orders.retryMany")(function* (
+        query: RetryQuery,
+      ) {
+        const retried = yield* repository.retryMany(query);
+        for (const { order, partition } of retried) {
+          processor.handOver(partition, order.order_id);
+        }
+        yield* Effect.logInfo("orders to be retried", {
+          orders: retried.length,
+        });
+        return retried.length;
+      });
+
       return Orders.of({
         place,
         find,
@@ -136,6 +152,7 @@ export class Orders extends Context.Service<
         metrics: Effect.map(repository.tally, metricsOf),
         cancel,
         retry,
+        retryMany,
       });
     }),
   );

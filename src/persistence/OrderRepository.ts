@@ -89,6 +89,21 @@ export interface Failure extends Attempt {
   readonly wait: Duration.Duration | undefined;
 }
 
+/** Which FAILED orders to retry. */
+export interface RetryQuery {
+  /** At most this many, at least 1. */
+  readonly limit: number;
+  readonly user_id?: UserId | undefined;
+  /** Exclusive. */
+  readonly created_before?: DateTime.Utc | undefined;
+}
+
+/** An order that is PENDING again, and where. */
+export interface Retried {
+  readonly order: Order;
+  readonly partition: Partition;
+}
+
 /** An attempt that was not really made, and when the order is due again. */
 export interface Release extends Attempt {
   readonly wait: Duration.Duration;
@@ -124,8 +139,8 @@ export class OrderRepository extends Context.Service<
     /** A PENDING order becomes CANCELLED; none if it was not PENDING. */
     cancel(order_id: string): Answer<Option.Option<Order>>;
     /** A FAILED order becomes PENDING with 0 attempts; none if not FAILED. */
-    retry(
-      order_id: string,
-    ): Answer<Option.Option<{ order: Order; partition: Partition }>>;
+    retry(order_id: string): Answer<Option.Option<Retried>>;
+    /** The same for many, oldest first. */
+    retryMany(query: RetryQuery): Answer<ReadonlyArray<Retried>>;
   }
 >()("persistence/OrderRepository") {}

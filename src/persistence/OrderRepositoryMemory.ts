@@ -26,12 +26,13 @@ const make = Effect.sync(() => {
 
   /** Moves an order on, if it is in `from`; the row as it is afterwards. */
   const move = (
-    row: Row | undefined,
+    find: () => Row | undefined,
     { from, to }: { from: OrderStatus; to: OrderStatus },
     change: (now: DateTime.Utc, row: Row) => Partial<Order>,
     due_at?: DateTime.Utc,
   ) =>
     Effect.map(DateTime.now, (now): Option.Option<Row> => {
+      const row = find();
       if (row === undefined || row.order.status !== from) return Option.none();
       const order: Order = {
         ...row.order,
@@ -54,10 +55,12 @@ const make = Effect.sync(() => {
     });
 
   /** The row whose attempt under way is this one: the fence. */
-  const underway = ({ order_id, attempt }: Attempt) => {
-    const row = rows.get(order_id);
-    return row?.order.attempts === attempt ? row : undefined;
-  };
+  const underway =
+    ({ order_id, attempt }: Attempt) =>
+    () => {
+      const row = rows.get(order_id);
+      return row?.order.attempts === attempt ? row : undefined;
+    };
 
   const inPartition = (partition: Partition, status: OrderStatus) =>
     Array.from(rows.values()).filter(
@@ -86,6 +89,18 @@ const make = Effect.sync(() => {
       (user_id === undefined || row.order.user_id === user_id)
     );
   };
+
+  const retry = (order_id: string) =>
+    Effect.flatMap(DateTime.now, (now) =>
+      move(
+        () => rows.get(order_id),
+        moves.retry,
+        () => ({ attempts: 0 }),
+        now,
+      ),
+    ).pipe(
+      Effect.map(Option.map(({ order, partition }) => ({ order, partition }))),
+    );
 
   return OrderRepository.of({
     insert: (order: NewOrder, partition) =>
@@ -181,11 +196,14 @@ const make = Effect.sync(() => {
 
     begin: (order_id: OrderId) =>
       Effect.flatMap(DateTime.now, (now) => {
-        const row = rows.get(order_id);
-        const isDue =
-          row !== undefined &&
-          row.due_at.epochMilliseconds <= now.epochMilliseconds;
-        return move(isDue ? row : undefined, moves.begin, (now, { order }) => ({
+        const dueRow = () => {
+          const row = rows.get(order_id);
+          return row !== undefined &&
+            row.due_at.epochMilliseconds <= now.epochMilliseconds
+            ? row
+            : undefined;
+        };
+        return move(dueRow, moves.begin, (now, { order }) => ({
           attempts: order.attempts + 1,
           processing_started_at: now,
         }));
@@ -227,16 +245,19 @@ const make = Effect.sync(() => {
       ).pipe(Effect.map(Option.isSome)),
 
     cancel: (order_id) =>
-      move(rows.get(order_id), moves.cancel, () => ({})).pipe(
-        Effect.map(Option.map((row) => row.order)),
-      ),
-    retry: (order_id) =>
-      Effect.flatMap(DateTime.now, (now) =>
-        move(rows.get(order_id), moves.retry, () => ({ attempts: 0 }), now),
-      ).pipe(
-        Effect.map(
-          Option.map(({ order, partition }) => ({ order, partition })),
-        ),
+      move(
+        () => rows.get(order_id),
+        moves.cancel,
+        () => ({}),
+      ).pipe(Effect.map(Option.map((row) => row.order))),
+    retry,
+    retryMany: (query) =>
+      Effect.forEach(
+        Array.from(rows.values())
+          .filter(isAsked({ ...query, status: ["FAILED"] }))
+          .sort((a, b) => newestFirst(b, a))
+          .slice(0, query.limit),
+        (row) => Effect.map(retry(row.order.order_id), Option.getOrThrow),
       ),
   });
 });

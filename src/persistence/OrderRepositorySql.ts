@@ -8,7 +8,7 @@
  */
 import { type DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
 import { SqlClient, type SqlError, type Statement } from "effect/sql";
-import type { NewOrder, Order, OrderId } from "../domain/Order.ts";
+import { type NewOrder, type Order, OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
@@ -23,6 +23,8 @@ import {
   type Placement,
   type Release,
   RepositoryUnavailable,
+  type Retried,
+  type RetryQuery,
 } from "./OrderRepository.ts";
 
 /** Slots of the statistics; see `migrations/0001_orders.ts`. */
@@ -97,9 +99,11 @@ const make = Effect.gen(function* () {
               case "ConstraintError":
                 return Effect.die(error);
               default:
-                return Effect.fail(
-                  new RepositoryUnavailable({ reason: describe(error) }),
-                );
+                return isOurFault(error)
+                  ? Effect.die(error)
+                  : Effect.fail(
+                      new RepositoryUnavailable({ reason: describe(error) }),
+                    );
             }
           },
         }),
@@ -250,70 +254,84 @@ const make = Effect.gen(function* () {
       },
     );
 
-  /** Which of the attempts a statement has moved, each at most once. */
-  const whichMoved =
-    (attempts: ReadonlyArray<Attempt>) =>
-    (rows: ReadonlyArray<unknown>): ReadonlyArray<boolean> => {
-      const moved = new Set(
-        (rows as ReadonlyArray<{ order_id: string }>).map((_) => _.order_id),
+  /**
+   * Runs a statement over attempts, each given to it once, and tells each
+   * caller whether it was theirs that the statement moved.
+   */
+  const endAll =
+    <In extends Attempt>(
+      run: (
+        given: ReadonlyArray<In>,
+      ) => Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>,
+    ) =>
+    (attempts: ReadonlyArray<In>) => {
+      const named = ({ attempt, order_id }: Attempt) =>
+        `${attempt} ${order_id}`;
+      const first = new Map<string, In>();
+      for (const attempt of attempts) {
+        if (!first.has(named(attempt))) first.set(named(attempt), attempt);
+      }
+      const given = Array.from(first.values()).sort((a, b) =>
+        a.order_id < b.order_id ? -1 : 1,
       );
-      return attempts.map((attempt) => moved.delete(attempt.order_id));
+      return Effect.map(run(given), (rows) => {
+        const moved = new Set((rows as ReadonlyArray<Attempt>).map(named));
+        return attempts.map((attempt) => moved.delete(named(attempt)));
+      });
     };
 
-  /** The rows whose attempt under way is one of `attempts`: the fence. */
-  const given = (attempts: ReadonlyArray<Attempt>) => sql`unnest(
-      ${attempts.map((_) => _.order_id)}::text[],
-      ${attempts.map((_) => _.attempt)}::integer[]
-    ) AS given (order_id, attempt)`;
+  /** The rows whose attempt under way is the one given: the fence. */
   const isUnderway = sql.literal(`o.order_id = given.order_id
     AND o.status = 'PROCESSING' AND o.attempts = given.attempt`);
 
-  const completeAll = (attempts: ReadonlyArray<Attempt>) =>
-    Effect.map(
+  const completeAll = endAll(
+    (given: ReadonlyArray<Attempt>) =>
       sql`
         WITH moved AS (
           UPDATE orders AS o SET
             status = ${moves.complete.to},
             processing_completed_at = now(),
             updated_at = now()
-          FROM ${given(attempts)}
+          FROM unnest(
+            ${given.map((_) => _.order_id)}::text[],
+            ${given.map((_) => _.attempt)}::integer[]
+          ) AS given (order_id, attempt)
           WHERE ${isUnderway}
-          RETURNING o.order_id, ${moves.complete.from}::text AS was,
+          RETURNING o.order_id, given.attempt, ${moves.complete.from}::text AS was,
             o.status AS became,
             greatest(0, extract(epoch FROM
               o.processing_completed_at - o.processing_started_at))::float8
               AS seconds
         ), ${counted()}
-        SELECT order_id FROM moved`,
-      whichMoved(attempts),
-    );
+        SELECT order_id, attempt FROM moved`,
+  );
 
-  const failAll = (failures: ReadonlyArray<Failure>) =>
-    Effect.map(
+  const failAll = endAll(
+    (given: ReadonlyArray<Failure>) =>
       sql`
         WITH moved AS (
           UPDATE orders AS o SET
-            status = CASE WHEN given.wait IS NULL
+            status = CASE WHEN given.for_good
               THEN ${moves.bury.to} ELSE ${moves.postpone.to} END,
-            due_at = now() + coalesce(given.wait, 0) * interval '1 millisecond',
+            due_at = now() + given.wait * interval '1 millisecond',
             last_error = given.error,
             updated_at = now()
           FROM unnest(
-            ${failures.map((_) => _.order_id)}::text[],
-            ${failures.map((_) => _.attempt)}::integer[],
-            ${failures.map((_) => _.error)}::text[],
-            ${failures.map((_) => (_.wait === undefined ? null : Duration.toMillis(_.wait)))}::float8[]
-          ) AS given (order_id, attempt, error, wait)
+            ${given.map((_) => _.order_id)}::text[],
+            ${given.map((_) => _.attempt)}::integer[],
+            ${given.map((_) => toText(_.error))}::text[],
+            ${given.map((_) => _.wait === undefined)}::boolean[],
+            ${given.map((_) => toMillis(_.wait))}::text[]::float8[]
+          ) AS given (order_id, attempt, error, for_good, wait)
           WHERE ${isUnderway}
-          RETURNING o.order_id, ${moves.bury.from}::text AS was,
+          RETURNING o.order_id, given.attempt, ${moves.bury.from}::text AS was,
             o.status AS became, 0::float8 AS seconds
         ), ${counted()}
-        SELECT order_id FROM moved`,
-      whichMoved(failures),
-    );
+        SELECT order_id, attempt FROM moved`,
+  );
 
-  const releaseAll = (releases: ReadonlyArray<Release>) =>
-    Effect.map(
+  const releaseAll = endAll(
+    (given: ReadonlyArray<Release>) =>
       sql`
         WITH moved AS (
           UPDATE orders AS o SET
@@ -322,28 +340,27 @@ const make = Effect.gen(function* () {
             due_at = now() + given.wait * interval '1 millisecond',
             updated_at = now()
           FROM unnest(
-            ${releases.map((_) => _.order_id)}::text[],
-            ${releases.map((_) => _.attempt)}::integer[],
-            ${releases.map((_) => Duration.toMillis(_.wait))}::float8[]
+            ${given.map((_) => _.order_id)}::text[],
+            ${given.map((_) => _.attempt)}::integer[],
+            ${given.map((_) => toMillis(_.wait))}::text[]::float8[]
           ) AS given (order_id, attempt, wait)
           WHERE ${isUnderway}
-          RETURNING o.order_id, ${moves.release.from}::text AS was,
+          RETURNING o.order_id, given.attempt, ${moves.release.from}::text AS was,
             o.status AS became, 0::float8 AS seconds
         ), ${counted()}
-        SELECT order_id FROM moved`,
-      whichMoved(releases),
-    );
+        SELECT order_id, attempt FROM moved`,
+  );
 
   const dueInAll = (
     asked: ReadonlyArray<{ partition: Partition; limit: number }>,
   ) =>
     Effect.map(
-      sql<{ partition: number; order_id: OrderId }>`
-        SELECT asked.partition, open.order_id
+      sql<{ place: bigint; order_id: OrderId }>`
+        SELECT asked.place, open.order_id
         FROM unnest(
           ${asked.map((_) => _.partition)}::smallint[],
           ${asked.map((_) => _.limit)}::integer[]
-        ) AS asked (partition, "limit")
+        ) WITH ORDINALITY AS asked (partition, "limit", place)
         CROSS JOIN LATERAL (
           SELECT order_id FROM orders
           WHERE partition = asked.partition AND final_status IS NULL
@@ -352,9 +369,9 @@ const make = Effect.gen(function* () {
           LIMIT asked."limit"
         ) AS open`,
       (rows) => {
-        const due = Map.groupBy(rows, (row) => row.partition);
-        return asked.map(({ partition }) =>
-          (due.get(partition) ?? []).map((row) => row.order_id),
+        const due = Map.groupBy(rows, (row) => Number(row.place));
+        return asked.map((_, index) =>
+          (due.get(index + 1) ?? []).map((row) => row.order_id),
         );
       },
     );
@@ -362,7 +379,7 @@ const make = Effect.gen(function* () {
   const insert = batched("insert", insertAll);
   const due = batched("due", dueInAll);
 
-  const find = batched("find", (ids: ReadonlyArray<string>) =>
+  const findAll = batched("find", (ids: ReadonlyArray<string>) =>
     Effect.map(
       sql`SELECT ${columns} FROM orders WHERE order_id = ANY(${ids}::text[])`,
       (rows) => {
@@ -373,6 +390,8 @@ const make = Effect.gen(function* () {
       },
     ),
   );
+  const find = (order_id: string) =>
+    isOrderId(order_id) ? findAll(order_id) : Effect.succeedNone;
 
   const list = Effect.fn("OrderRepository.list")(function* (query: OrderQuery) {
     const bounds: Array<Statement.Fragment> = [];
@@ -481,7 +500,9 @@ const make = Effect.gen(function* () {
   ).pipe(Effect.withSpan("OrderRepository.tally"));
 
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
-    answer(sql`
+    !isOrderId(order_id)
+      ? Effect.succeedNone
+      : answer(sql`
       WITH moved AS (
         UPDATE orders SET status = ${moves.cancel.to}, updated_at = now()
         WHERE order_id = ${order_id}::text AND status = ${moves.cancel.from}
@@ -489,30 +510,59 @@ const make = Effect.gen(function* () {
           status AS became, 0::float8 AS seconds
       ), ${counted()}
       SELECT * FROM moved`).pipe(
-      Effect.map(([row]) =>
-        Option.map(Option.fromUndefinedOr(row), decodeOrder),
-      ),
-    ),
+          Effect.map(([row]) =>
+            Option.map(Option.fromUndefinedOr(row), decodeOrder),
+          ),
+        ),
   );
 
-  const retry = Effect.fn("OrderRepository.retry")((order_id: string) =>
+  /** Makes FAILED orders PENDING; `chosen` names them by `order_id`. */
+  const retryAll = (chosen: Statement.Fragment) =>
     answer(sql`
-      WITH moved AS (
+      WITH chosen AS MATERIALIZED (${chosen}), moved AS (
         UPDATE orders SET
           status = ${moves.retry.to}, attempts = 0, due_at = now(),
           updated_at = now()
-        WHERE order_id = ${order_id}::text AND status = ${moves.retry.from}
+        WHERE order_id = ANY(ARRAY(SELECT order_id FROM chosen))
+          AND status = ${moves.retry.from}
         RETURNING ${columns}, partition, ${moves.retry.from}::text AS was,
           status AS became, 0::float8 AS seconds
       ), ${counted()}
       SELECT * FROM moved`).pipe(
-      Effect.map(([row]) =>
-        Option.map(Option.fromUndefinedOr(row), (row) => ({
-          order: decodeOrder(row),
-          partition: row.partition as Partition,
-        })),
+      Effect.map((rows) =>
+        rows.map(
+          (row): Retried => ({
+            order: decodeOrder(row),
+            partition: row.partition as Partition,
+          }),
+        ),
       ),
-    ),
+    );
+
+  const retry = Effect.fn("OrderRepository.retry")((order_id: string) =>
+    !isOrderId(order_id)
+      ? Effect.succeedNone
+      : retryAll(sql`SELECT ${order_id}::text AS order_id`).pipe(
+          Effect.map(([retried]) => Option.fromUndefinedOr(retried)),
+        ),
+  );
+
+  const retryMany = Effect.fn("OrderRepository.retryMany")(
+    (query: RetryQuery) =>
+      retryAll(sql`
+        SELECT order_id FROM orders
+        WHERE ${sql.and([
+          sql`final_status = ${moves.retry.from}`,
+          ...(query.user_id === undefined
+            ? []
+            : [sql`user_id = ${query.user_id}::text`]),
+          ...(query.created_before === undefined
+            ? []
+            : [sql`created_at < ${toDate(query.created_before)}::timestamptz`]),
+        ])}
+        ORDER BY created_at, seq
+        LIMIT ${query.limit}::integer
+        FOR UPDATE SKIP LOCKED`),
   );
 
   return OrderRepository.of({
@@ -540,6 +590,7 @@ const make = Effect.gen(function* () {
     release: batched("release", releaseAll),
     cancel,
     retry,
+    retryMany,
   });
 });
 
@@ -559,7 +610,40 @@ const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
   last_error: null,
 });
 
-const toDate = (time: DateTime.Utc): Date => new Date(time.epochMilliseconds);
+/** The values were wrong, not the database: asking again would not help. */
+const isOurFault = ({ reason }: SqlError.SqlError): boolean => {
+  const cause = reason.cause as { _tag?: unknown; code?: unknown } | undefined;
+  return (
+    cause?._tag === "CodecError" || String(cause?.code ?? "").startsWith("22")
+  );
+};
+
+/** What cannot be the id of an order is not looked for: it may not be text. */
+const isOrderId = Schema.is(OrderId);
+
+/** The database knows no time much before this, and no order was placed then. */
+const earliestTime = Date.UTC(1900);
+
+const toDate = (time: DateTime.Utc): Date =>
+  new Date(Math.max(time.epochMilliseconds, earliestTime));
+
+/** A hundred years: what is longer is as good as for ever. */
+const longestWait = Duration.days(36_525);
+
+/** As text: the driver takes only numbers of one kind together in an array. */
+const toMillis = (wait: Duration.Duration | undefined): string =>
+  String(
+    Duration.toMillis(
+      Duration.clamp(wait ?? Duration.zero, {
+        minimum: Duration.zero,
+        maximum: longestWait,
+      }),
+    ),
+  );
+
+/** Words from anywhere, as near as a text in the database can be to them. */
+const toText = (words: string): string =>
+  words.replaceAll("\0", "\ufffd").toWellFormed();
 
 /** Orders in PostgreSQL. */
 export const layer = Layer.effect(OrderRepository, make);

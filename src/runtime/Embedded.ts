@@ -10,13 +10,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { duplexPair } from "node:stream";
+import { type Duplex, duplexPair } from "node:stream";
 import { PgClient } from "@effect/sql-pg";
 import { PGlite } from "@electric-sql/pglite";
-import {
-  PGLiteSocketHandler,
-  PGLiteSocketServer,
-} from "@electric-sql/pglite-socket";
 import { Effect, Layer } from "effect";
 import { sessionSettings } from "./Postgres.ts";
 import { StartFailed } from "./Runtime.ts";
@@ -47,15 +43,7 @@ const lock = (dataDir: string) =>
 const open = (dataDir: string) =>
   Effect.acquireRelease(
     Effect.tryPromise({
-      try: async () => {
-        const database = await PGlite.create(join(dataDir, "postgres"));
-        await database.exec(
-          Object.entries(sessionSettings)
-            .map(([name, value]) => `SET ${name} = '${value}';`)
-            .join("\n"),
-        );
-        return database;
-      },
+      try: () => PGlite.create(join(dataDir, "postgres")),
       catch: (error) =>
         new StartFailed({
           message: `The embedded database in "${dataDir}" does not start: ${String(error)}`,
@@ -70,7 +58,7 @@ export const layer = ({ dataDir }: { readonly dataDir: string }) =>
       yield* lock(dataDir);
       const database = yield* open(dataDir);
       return PgClient.layer({
-        stream: connector(database),
+        stream: yield* connector(database),
         ssl: false,
         username: "postgres",
         database: "postgres",
@@ -86,34 +74,84 @@ export const layer = ({ dataDir }: { readonly dataDir: string }) =>
     ),
   );
 
-type QueryQueue = ConstructorParameters<
-  typeof PGLiteSocketHandler
->[0]["queryQueue"];
+const setSession = Object.entries(sessionSettings)
+  .map(([name, value]) => `SET ${name} = '${value}'`)
+  .join(";");
 
-/** Gives a client its end of a connection to the database. */
-const connector = (database: PGlite) => {
-  // The queue keeps the statements of two connections apart, should the
-  // client give one up and open another. The server is never started.
-  const { queryQueue } = new PGLiteSocketServer({
-    db: database,
-  }) as unknown as {
-    readonly queryQueue: QueryQueue;
-  };
-  return () => {
-    const [client, server] = duplexPair();
-    const handler = new PGLiteSocketHandler({
-      queryQueue,
-      closeOnDetach: true,
-    });
-    // A stream does all that a socket does here, but for the socket's options.
-    const ignore = () => server;
-    void handler.attach(
-      Object.assign(server, {
-        setNoDelay: ignore,
-        setKeepAlive: ignore,
-        setTimeout: ignore,
-      }) as unknown as Parameters<typeof handler.attach>[0],
+/**
+ * Gives a client its end of a connection to the database. Connections have
+ * their turn one after another, as there is but one session.
+ */
+const connector = (database: PGlite) =>
+  Effect.gen(function* () {
+    const open = new Set<Duplex>();
+    let turn = Promise.resolve();
+    // The database is not closed under a connection that still uses it.
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => {
+        for (const server of open) server.destroy();
+        return turn;
+      }),
     );
-    return client;
-  };
+    return () => {
+      const [client, server] = duplexPair();
+      open.add(server);
+      turn = turn
+        .then(() => serve(database, server))
+        .catch((error: Error) => {
+          client.destroy(error);
+        })
+        .finally(() => {
+          open.delete(server);
+          server.destroy();
+        });
+      return client;
+    };
+  });
+
+/** Answers a connection, message by message, until it ends. */
+const serve = async (database: PGlite, server: Duplex) => {
+  if (server.destroyed) return;
+  // Nothing is left of the connection before this one.
+  await database.exec("DISCARD ALL");
+  await database.exec(setSession);
+  try {
+    for await (const message of messagesOf(server)) {
+      await database.runExclusive(() =>
+        database.execProtocolRawStream(message, {
+          onRawData: (answer) => server.write(Buffer.from(answer)),
+        }),
+      );
+    }
+  } finally {
+    if (database.isInTransaction()) await database.exec("ROLLBACK");
+  }
 };
+
+/** The client says that it is going. */
+const terminate = "X".charCodeAt(0);
+
+/**
+ * The messages of PostgreSQL's protocol: a letter (the first message has none),
+ * then the length of the rest in four bytes, which count themselves.
+ */
+async function* messagesOf(server: Duplex): AsyncGenerator<Buffer> {
+  let received: Buffer = Buffer.alloc(0);
+  let letter = 0;
+  try {
+    for await (const chunk of server) {
+      received = received.length > 0 ? Buffer.concat([received, chunk]) : chunk;
+      while (received.length >= letter + 4) {
+        const length = letter + received.readInt32BE(letter);
+        if (received.length < length) break;
+        if (letter === 1 && received[0] === terminate) return;
+        yield received.subarray(0, length);
+        received = received.subarray(length);
+        letter = 1;
+      }
+    }
+  } catch (error) {
+    // Cut off, by either end: a connection may end that way.
+    if (!server.destroyed) throw error;
+  }
+}

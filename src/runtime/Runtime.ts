@@ -43,6 +43,9 @@ export interface Runtime {
   readonly embedded: (options: {
     readonly dataDir: string;
   }) => Layer.Layer<SqlClient.SqlClient, StartFailed>;
+  /** What other machines call this one. */
+  readonly hostname: string;
+  readonly processId: number;
   /** Whether somebody reads the output on a terminal. */
   readonly isTerminal: boolean;
 }

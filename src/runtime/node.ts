@@ -1,5 +1,6 @@
 /** Node.js. */
 import { createServer } from "node:http";
+import { hostname } from "node:os";
 import { NodeHttpServer, NodeServices } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
 import * as Embedded from "./Embedded.ts";
@@ -36,5 +37,7 @@ export const node: Runtime = {
     ),
   postgres: Postgres.layer,
   embedded: Embedded.layer,
+  hostname: hostname(),
+  processId: process.pid,
   isTerminal: process.stdout.isTTY === true,
 };

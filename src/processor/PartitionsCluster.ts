@@ -1,0 +1,97 @@
+/**
+ * The partitions are shared by all instances on one database: each partition's
+ * actor is a singleton of the cluster (`effect/cluster`), and runs on the one
+ * instance that holds the partition's lock, an advisory lock of PostgreSQL.
+ *
+ * Instances find and watch each other through the database alone, by their
+ * heartbeats: there is no port to open between them, and no network between
+ * them to fail apart from the one to the database.
+ */
+import { Duration, Effect, Layer, Option, Schedule } from "effect";
+import {
+  EntityId,
+  MessageStorage,
+  RunnerAddress,
+  RunnerHealth,
+  Runners,
+  Sharding,
+  ShardingConfig,
+  Singleton,
+  SqlRunnerStorage,
+} from "effect/cluster";
+import { type Partition, partitions } from "../domain/Partition.ts";
+import { Database } from "../persistence/Database.ts";
+import { OrderProcessor } from "./OrderProcessor.ts";
+
+/** What tells this instance from the others; the same after its restart. */
+export interface PartitionsClusterOptions {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * How long after its last heartbeat an instance is taken for dead. A killed or
+ * frozen one is replaced within this and two looks at the cluster.
+ */
+const lockExpiration = Duration.seconds(4);
+const lookInterval = Duration.millis(250);
+
+const config = ({ host, port }: PartitionsClusterOptions) =>
+  ShardingConfig.layer({
+    runnerAddress: Option.some(RunnerAddress.make(host, port)),
+    // One shard for each partition, so that they spread evenly.
+    shardsPerGroup: partitions.length,
+    shardLockExpiration: lockExpiration,
+    shardLockRefreshInterval: Duration.seconds(1),
+    refreshAssignmentsInterval: lookInterval,
+  });
+
+/** The name of a partition's singleton: one that falls to its own shard. */
+const nameOf = (
+  sharding: Sharding.Sharding["Service"],
+  partition: Partition,
+): string => {
+  for (let attempt = 0; attempt < 100_000; attempt++) {
+    const name = `partition-${partition}-${attempt}`;
+    const shard = sharding.getShardId(EntityId.make(name), "default");
+    if (shard.id === partition + 1) return name;
+  }
+  throw new Error(`no name falls to the shard of partition ${partition}`);
+};
+
+const singletons = Layer.unwrap(
+  Effect.gen(function* () {
+    const processor = yield* OrderProcessor;
+    const sharding = yield* Sharding.Sharding;
+    return Layer.mergeAll(
+      Layer.empty,
+      ...partitions.map((partition) =>
+        Singleton.make(nameOf(sharding, partition), processor.run(partition)),
+      ),
+    );
+  }),
+);
+
+/** Works the partitions that fall to this instance; drains those it loses. */
+export const layer = (options: PartitionsClusterOptions) => {
+  const cluster = singletons.pipe(
+    Layer.provide(Sharding.layer),
+    // No messages travel between instances: the table has the orders.
+    Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop]),
+    Layer.provide([MessageStorage.layerNoop, SqlRunnerStorage.layer]),
+    Layer.provide(config(options)),
+  );
+  return Layer.effectDiscard(
+    Effect.gen(function* () {
+      const database = yield* Database;
+      yield* Effect.andThen(database.migrated, Layer.launch(cluster)).pipe(
+        Effect.sandbox,
+        Effect.tapError((cause) =>
+          Effect.logWarning("cannot join the cluster; trying again", cause),
+        ),
+        Effect.retry(Schedule.spaced("1 second")),
+        Effect.forkScoped,
+      );
+    }),
+  );
+};
