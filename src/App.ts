@@ -40,7 +40,11 @@ const layer = (runtime: Runtime, config: AppConfig) => {
       runtime.httpServer({
         host: config.host,
         port: config.port,
-        shutdownTimeout: config.shutdownTimeout,
+        // Requests had as long as the orders in work; these are the last.
+        shutdownTimeout: Duration.min(
+          config.shutdownTimeout,
+          Duration.seconds(3),
+        ),
       }),
     ),
   );
