@@ -23,6 +23,7 @@ import { Database } from "./persistence/Database.ts";
 import { OrderRepository } from "./persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as Conservation from "./processor/Conservation.ts";
+import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
@@ -31,7 +32,11 @@ import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
 
 /** The service, as its settings ask for it, on a runtime. */
-const layer = (runtime: Runtime, config: AppConfig) => {
+const layer = <E>(
+  runtime: Runtime,
+  config: AppConfig,
+  work: Layer.Layer<Fulfilment, E>,
+) => {
   const http = HttpApp.layer({
     maxBodySize: config.maxBodySize,
     maxInFlight: config.maxInFlight,
@@ -60,7 +65,7 @@ const layer = (runtime: Runtime, config: AppConfig) => {
       base: config.retryBase,
       cap: config.retryCap,
     },
-  }).pipe(Layer.provide(fulfilment(config)));
+  }).pipe(Layer.provide(work));
 
   const repository = OrderRepositorySql.layer.pipe(
     Layer.provideMerge(Database.layer),
@@ -105,8 +110,8 @@ const partitions = (runtime: Runtime, config: AppConfig) =>
         port: config.runnerPort ?? (config.port || runtime.processId),
       });
 
-/** The work: the webhook's when there is one, or only time. */
-const fulfilment = (config: AppConfig) =>
+/** The work that the settings ask for: the webhook's, or only time. */
+const workOf = (config: AppConfig) =>
   config.fulfillmentUrl === undefined
     ? FulfilmentSimulated.layer(config.processingTime)
     : FulfilmentWebhook.layer({
@@ -229,8 +234,15 @@ const withSettings = (runtime: Runtime) =>
     ),
   ).pipe(Layer.provide(runtime.services));
 
-/** Runs the service until it is told to stop, or cannot go on. */
-export const run = (runtime: Runtime) =>
+/**
+ * Runs the service until it is told to stop, or cannot go on.
+ *
+ * @param ownWork what an order is placed for, instead of what the settings say
+ */
+export const run = <E extends { readonly message: string } = never>(
+  runtime: Runtime,
+  ownWork?: Layer.Layer<Fulfilment, E>,
+) =>
   Effect.gen(function* () {
     const config = yield* Effect.mapError(AppConfig, configFailed);
     const untilItFails = Effect.gen(function* () {
@@ -238,7 +250,9 @@ export const run = (runtime: Runtime) =>
       const processor = yield* OrderProcessor;
       return yield* Effect.raceFirst(database.refused, processor.collapsed);
     });
-    return yield* untilItFails.pipe(Effect.provide(layer(runtime, config)));
+    return yield* untilItFails.pipe(
+      Effect.provide(layer(runtime, config, ownWork ?? workOf(config))),
+    );
   }).pipe(
     Effect.provide(withSettings(runtime)),
     Effect.tapError((error) =>

@@ -34,15 +34,16 @@ export const until = async <A>(
   }
 };
 
-/** Starts `node src/main.ts`, without waiting for it to listen. */
+/** Starts `node src/main.ts`, or another, without waiting for it to listen. */
 export const spawnService = (
   env: Readonly<Record<string, string>>,
+  main = "src/main.ts",
 ): {
   child: ChildProcess;
   output: () => string;
   ended: Promise<number | string>;
 } => {
-  const child = spawn(process.execPath, ["src/main.ts"], {
+  const child = spawn(process.execPath, [main], {
     cwd: root,
     env: {
       PATH: process.env.PATH ?? "",
@@ -69,8 +70,9 @@ export const spawnService = (
 export const startService = async (
   env: Readonly<Record<string, string>>,
   waitFor: "listening" | "ready" = "ready",
+  main?: string,
 ): Promise<ServiceProcess> => {
-  const { child, ended, output } = spawnService(env);
+  const { child, ended, output } = spawnService(env, main);
   const gone = ended.then((exit) => {
     throw new Error(`the service ended with ${exit}: ${output()}`);
   });
