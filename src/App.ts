@@ -250,8 +250,10 @@ export const run = <E extends { readonly message: string } = never>(
       const processor = yield* OrderProcessor;
       return yield* Effect.raceFirst(database.refused, processor.collapsed);
     });
+    const work: Layer.Layer<Fulfilment, E | FulfilmentWebhook.BadSecret> =
+      ownWork ?? workOf(config);
     return yield* untilItFails.pipe(
-      Effect.provide(layer(runtime, config, ownWork ?? workOf(config))),
+      Effect.provide(layer(runtime, config, work)),
     );
   }).pipe(
     Effect.provide(withSettings(runtime)),
