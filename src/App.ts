@@ -11,6 +11,8 @@ import {
   Layer,
   Logger,
   References,
+  Schema,
+  SchemaIssue,
 } from "effect";
 import { FetchHttpClient, HttpServer } from "effect/http";
 import { Otlp } from "effect/observability";
@@ -221,10 +223,17 @@ const batchedJson = Logger.batched(Logger.formatJson, {
     ),
 });
 
-const configFailed = (error: Config.ConfigError) =>
-  new StartFailed({
-    message: `A setting is wrong: ${error.message.replace(/\s+/g, " ")}`,
-  });
+/** Names the setting and what is wrong with it. */
+const configFailed = ({ cause }: Config.ConfigError) => {
+  const faults = Schema.isSchemaError(cause)
+    ? formatIssues(cause.issue).issues.map(
+        ({ message, path }) => `${path?.map(String).join(".")}: ${message}`,
+      )
+    : [cause.message];
+  return new StartFailed({ message: `setting ${faults.join("; ")}` });
+};
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1();
 
 /** Settings come from the environment, and for the rest from `.env`. */
 const withSettings = (runtime: Runtime) =>

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -34,17 +35,18 @@ export const until = async <A>(
   }
 };
 
-/** Starts `node src/main.ts`, or another, without waiting for it to listen. */
+/** Starts `node src/main.ts` in the checkout, without waiting for it to listen. */
 export const spawnService = (
   env: Readonly<Record<string, string>>,
   main = "src/main.ts",
+  directory = root,
 ): {
   child: ChildProcess;
   output: () => string;
   ended: Promise<number | string>;
 } => {
-  const child = spawn(process.execPath, [main], {
-    cwd: root,
+  const child = spawn(process.execPath, [join(root, main)], {
+    cwd: directory,
     env: {
       PATH: process.env.PATH ?? "",
       PORT: "0",
@@ -71,8 +73,9 @@ export const startService = async (
   env: Readonly<Record<string, string>>,
   waitFor: "listening" | "ready" = "ready",
   main?: string,
+  directory?: string,
 ): Promise<ServiceProcess> => {
-  const { child, ended, output } = spawnService(env, main);
+  const { child, ended, output } = spawnService(env, main, directory);
   const gone = ended.then((exit) => {
     throw new Error(`the service ended with ${exit}: ${output()}`);
   });
