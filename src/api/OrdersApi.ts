@@ -72,17 +72,18 @@ const isTime = (text: string): boolean => {
 };
 
 /** A moment; UTC where the text names no offset, midnight where it names a day. */
-const Time = Once.annotate({ format: "date-time" })
-  .check(
-    Schema.makeFilter<string>(
-      (text) =>
-        isTime(text)
-          ? undefined
-          : "must be a time such as 2026-01-31T12:00:00Z (ISO 8601; in a URL, write the + of an offset as %2B)",
-      noJsonSchema,
-    ),
-  )
-  .pipe(Schema.decodeTo(Schema.DateTimeUtcFromString));
+const time = (description: string) =>
+  Once.annotate({ format: "date-time", description })
+    .check(
+      Schema.makeFilter<string>(
+        (text) =>
+          isTime(text)
+            ? undefined
+            : "must be a time such as 2026-01-31T12:00:00Z (ISO 8601; in a URL, write the + of an offset as %2B)",
+        noJsonSchema,
+      ),
+    )
+    .pipe(Schema.decodeTo(Schema.DateTimeUtcFromString));
 
 /** The path of one order; any text may be asked for. */
 const OrderPath = { order_id: Schema.String };
@@ -141,13 +142,13 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       query: {
         limit: Schema.optional(PageSize),
         cursor: Schema.optional(
-          Once.pipe(Schema.decodeTo(PageCursor)).annotate({
-            description: "From the `Link` of the page before.",
-          }),
+          Once.annotate({ description: "From the `Link` of a page." }).pipe(
+            Schema.decodeTo(PageCursor),
+          ),
         ),
         status: Schema.optional(
           Schema.Array(
-            OrderStatus.annotate({
+            Schema.Literals(OrderStatus.literals).annotate({
               message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
             }),
           ),
@@ -155,12 +156,8 @@ export class OrdersApi extends HttpApiGroup.make("orders")
         user_id: Schema.optional(
           Once.pipe(Schema.decodeTo(UserId, SchemaTransformation.trim())),
         ),
-        created_after: Schema.optional(Time).annotate({
-          description: "Inclusive.",
-        }),
-        created_before: Schema.optional(Time).annotate({
-          description: "Exclusive.",
-        }),
+        created_after: Schema.optional(time("Inclusive.")),
+        created_before: Schema.optional(time("Exclusive.")),
       },
       success: HttpApiSchema.WithHeaders(Schema.Array(Order), {
         link: Schema.optional(

@@ -13,12 +13,16 @@ export interface PageEnd {
 export const cursorOf = (end: PageEnd): string =>
   Base64Url.encode(`${end.created_at.epochMilliseconds}.${end.seq}`);
 
+/** The largest `bigint` of the database. */
+const seqMax = 2n ** 63n - 1n;
+
 /** `undefined` for what `cursorOf` never made. */
 export const parseCursor = (cursor: string): PageEnd | undefined => {
   const text = Base64Url.decodeString(cursor);
   if (Result.isFailure(text)) return undefined;
-  const [, created, seq] = /^(\d{1,15})\.(\d{1,18})$/.exec(text.success) ?? [];
+  const [, created, seq] = /^(\d{1,15})\.(\d{1,19})$/.exec(text.success) ?? [];
   if (created === undefined || seq === undefined) return undefined;
+  if (BigInt(seq) > seqMax) return undefined;
   return {
     created_at: DateTime.makeUnsafe(Number(created)),
     seq: BigInt(seq),

@@ -111,14 +111,18 @@ export const make = (options: EdgeOptions) => {
       const path = pathOf(request);
       const isHealth = path.startsWith("/health");
       inFlight += 1;
+      const routed = withoutSemicolons(request);
       const answered =
         inFlight > options.maxInFlight && !isHealth
           ? tooMany
-          : app.pipe(
-              Effect.provideService(
-                HttpServerRequest.HttpServerRequest,
-                withoutSemicolons(request),
-              ),
+          : (routed === request
+              ? app
+              : Effect.provideService(
+                  app,
+                  HttpServerRequest.HttpServerRequest,
+                  routed,
+                )
+            ).pipe(
               Effect.catchCause((cause) =>
                 Cause.hasInterruptsOnly(cause)
                   ? Effect.failCause(cause as Cause.Cause<never>)

@@ -103,12 +103,14 @@ const numberFromJson = (text: string): unknown =>
 
 /**
  * Lets fields be given as numbers of any length where their digits are what
- * counts: each such field becomes its digits, as a string.
+ * counts: each such field becomes its digits, as a string. So does a body that
+ * is nothing but a number: it is no object of the parser's either.
  */
 export const digitsOf = (
   body: unknown,
   fields: Readonly<Record<string, RegExp>>,
 ): unknown => {
+  if (isLosslessNumber(body)) return body.value;
   if (typeof body !== "object" || body === null) return body;
   const given = body as Record<string, unknown>;
   let read = given;

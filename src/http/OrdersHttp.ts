@@ -1,6 +1,6 @@
 /** The order endpoints: translates between HTTP and `Orders`, decides nothing. */
 import { Effect, Schema, SchemaIssue } from "effect";
-import { HttpServerResponse } from "effect/http";
+import { type HttpServerRequest, HttpServerResponse } from "effect/http";
 import { HttpApiBuilder, HttpApiError, HttpApiSchema } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import { pageSizeDefault } from "../api/OrdersApi.ts";
@@ -40,6 +40,14 @@ const toBadRequest = (error: Schema.SchemaError) =>
       message: issue.message,
     })),
   });
+
+/** The order in the body of a request, exactly as it was written there. */
+export const readOrder = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+) {
+  const body = JsonBody.digitsOf(yield* JsonBody.read(request), numericFields);
+  return yield* Effect.mapError(decodePlaceOrder(body), toBadRequest);
+});
 
 const isOrderId = Schema.is(OrderId);
 
@@ -82,10 +90,7 @@ export const layer = HttpApiBuilder.group(
       .handleRaw(
         "place",
         Effect.fnUntraced(function* ({ request }) {
-          const body = yield* JsonBody.read(request);
-          const order = yield* decodePlaceOrder(
-            JsonBody.digitsOf(body, numericFields),
-          ).pipe(Effect.mapError(toBadRequest));
+          const order = yield* readOrder(request);
           const placed = yield* orders.place(order);
           const location = { location: pathOf(placed.order) };
           return placed.isNew

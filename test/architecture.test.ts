@@ -1,0 +1,200 @@
+/**
+ * The rooms of `design.md`, section 2, kept apart: imports only go down, and
+ * only the edge knows what it runs on.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { assert, describe, it } from "vitest";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+
+interface Source {
+  /** From the root of the repository, as in `src/http/Edge.ts`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const sources = (folder: string): ReadonlyArray<Source> =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(folder, name))
+    .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+
+/** The code without its comments and plain strings, line for line. */
+const codeOf = (text: string): string =>
+  text.replace(
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|\/\*[\s\S]*?\*\/|(?<![:\\])\/\/[^\n]*/g,
+    (match, string) =>
+      string === undefined ? match.replace(/[^\n]/g, " ") : '""',
+  );
+
+/** What a file imports: packages as named, files from the repository's root. */
+const importsOf = ({ path, text }: Source): ReadonlyArray<string> => {
+  const specifiers = text.matchAll(
+    /^\s*import\s+(?:[^;"'()]*?\bfrom\s*)?["']([^"']+)["']|^\s*export\s+(?:type\s+)?(?:\*[^;"']*?|\{[^}]*\}\s*)\bfrom\s*["']([^"']+)["']|\b(?:import|require)\s*\(\s*["']([^"']+)["']/gm,
+  );
+  return Array.from(specifiers, ([, from, again, dynamic]) => {
+    const specifier = from ?? again ?? dynamic ?? "";
+    return specifier.startsWith(".")
+      ? join(dirname(path), specifier)
+      : specifier;
+  });
+};
+
+/** The room of a file: its folder in `src`, or its name at the top. */
+const roomOf = (path: string): string => {
+  const [top, ...rest] = relative("src", path).split("/");
+  if (top === "..") return rest[0] ?? path;
+  return (top ?? "").replace(/\.ts$/, "");
+};
+
+/** What each room may import besides itself. */
+const below: Readonly<Record<string, ReadonlyArray<string>>> = {
+  main: ["App", "runtime"],
+  App: [
+    ...["AppConfig", "runtime", "http", "orders", "processor", "persistence"],
+    ...["api", "domain"],
+  ],
+  AppConfig: [],
+  runtime: ["persistence", "api", "domain"],
+  http: ["orders", "processor", "persistence", "api", "domain"],
+  orders: ["processor", "persistence", "api", "domain"],
+  processor: ["persistence", "api", "domain"],
+  persistence: ["migrations", "api", "domain"],
+  api: ["domain"],
+  domain: [],
+  client: ["api", "domain"],
+  migrations: [],
+};
+
+const isEdge = (path: string) => /^src\/(runtime\/|main\.ts$)/.test(path);
+
+/** Packages that run anywhere; all others are for the edge. */
+const isPortable = (specifier: string, path: string) =>
+  /^effect(\/|$)/.test(specifier) ||
+  (specifier === "lossless-json" && path.startsWith("src/http/"));
+
+/** What the core gets from Effect, or from the runtime through a Layer. */
+const reachesOut = [
+  /\bprocess\s*\??\.\s*\w/,
+  /\bDeno\b/,
+  /\bBun\b/,
+  /\b(?:Buffer|__dirname|__filename|setImmediate|setTimeout|setInterval|queueMicrotask)\b/,
+  /\bimport\.meta\b/,
+  /\bDate\.now\b/,
+  /\bnew\s+Date\s*(?:\(\s*\)|[^\s(\w])/,
+  /\bperformance\s*\.\s*now\b/,
+  /\bconsole\s*\.\s*\w/,
+];
+
+/** What a file says that it must not, as `path:line code`. */
+const reachesOutIn = ({ path, text }: Source): ReadonlyArray<string> => {
+  const code = codeOf(text);
+  // Effect's own console may be called so where it is bound.
+  const isBound = /\(console\)\s*=>/.test(code);
+  return code
+    .split("\n")
+    .flatMap((line, index) =>
+      reachesOut.some(
+        (pattern) =>
+          pattern.test(line) && !(isBound && /\bconsole\s*\./.test(line)),
+      )
+        ? [`${path}:${index + 1} ${line.trim()}`]
+        : [],
+    );
+};
+
+const up = (source: Source): ReadonlyArray<string> => {
+  const room = roomOf(source.path);
+  return importsOf(source)
+    .filter((specifier) => /^(src|migrations)\//.test(specifier))
+    .map(roomOf)
+    .filter((other) => other !== room && !below[room]?.includes(other))
+    .map((other) => `${source.path} imports ${other}`);
+};
+
+const foreign = (source: Source): ReadonlyArray<string> =>
+  isEdge(source.path)
+    ? []
+    : importsOf(source)
+        .filter((specifier) => !/^(src|migrations)\//.test(specifier))
+        .filter((specifier) => !isPortable(specifier, source.path))
+        .map((specifier) => `${source.path} imports ${specifier}`);
+
+describe("the rooms", () => {
+  const all = [...sources("src"), ...sources("migrations")];
+
+  it("are those of the design", () => {
+    const rooms = new Set(all.map(({ path }) => roomOf(path)));
+    for (const room of rooms) assert.property(below, room);
+    for (const room of Object.keys(below)) {
+      assert.isTrue(rooms.has(room), `there is no ${room}`);
+    }
+  });
+
+  it("import only downwards", () => {
+    assert.deepStrictEqual(all.flatMap(up), []);
+  });
+
+  it("import no runtime, but for the edge", () => {
+    assert.deepStrictEqual(all.flatMap(foreign), []);
+  });
+
+  it("reach out through Effect alone, but for the edge", () => {
+    assert.deepStrictEqual(
+      all.filter(({ path }) => !isEdge(path)).flatMap(reachesOutIn),
+      [],
+    );
+  });
+});
+
+describe("this test", () => {
+  const found = (path: string, text: string) => {
+    const source = { path, text };
+    const reached = isEdge(path) ? [] : reachesOutIn(source);
+    return [...up(source), ...foreign(source), ...reached].length;
+  };
+
+  it.each([
+    ["src/domain/Order.ts", 'import type { A } from "../api/Api.ts";'],
+    ["src/api/Api.ts", 'import {\n  type A,\n  B,\n} from "../http/Edge.ts";'],
+    ["src/orders/Orders.ts", 'export * from "../http/Edge.ts";'],
+    ["src/http/Edge.ts", 'import * as A from "../runtime/node.ts";'],
+    ["src/http/Edge.ts", 'const A = await import("../App.ts");'],
+    ["src/orders/Orders.ts", 'export type { A } from "../http/Edge.ts";'],
+    ["src/orders/Orders.ts", 'import "../AppConfig.ts";'],
+    ["src/processor/A.ts", 'import a from "../../migrations/0001_orders.ts";'],
+    ["src/client/A.ts", 'import { O } from "../orders/Orders.ts";'],
+    ["src/App.ts", 'import { readFile } from "node:fs/promises";'],
+    ["src/http/A.ts", 'import { A } from "@effect/platform-node";'],
+    ["src/persistence/A.ts", 'import { P } from "@effect/sql-pg";'],
+    ["src/persistence/A.ts", 'import { P } from "@electric-sql/pglite";'],
+    ["src/domain/A.ts", 'import { parse } from "lossless-json";'],
+    ["src/http/A.ts", "const a = process.env.A;"],
+    ["src/http/A.ts", "const a = Date.now();"],
+    ["src/http/A.ts", "const a = new Date();"],
+    ["src/http/A.ts", "const a = new Date;"],
+    ["src/http/A.ts", "console.log(1);"],
+    ["src/http/A.ts", "setTimeout(() => {}, 1);"],
+    ["src/http/A.ts", "Deno.exit();"],
+    ["src/http/A.ts", 'const a = "//"; console.log(a);'],
+  ])("sees what is wrong in %s: %s", (path, text) => {
+    assert.isAbove(found(path, text), 0);
+  });
+
+  it.each([
+    ["src/http/A.ts", 'import { O } from "../orders/Orders.ts";'],
+    ["src/runtime/A.ts", 'import { A } from "node:http"; process.exit();'],
+    ["src/main.ts", 'import { node } from "./runtime/node.ts";'],
+    ["src/http/A.ts", 'import { parse } from "lossless-json";'],
+    ["src/http/A.ts", "// process.env, console.log, Date.now()"],
+    ["src/http/A.ts", "/** new Date()\n * Deno and Bun */"],
+    ["src/http/A.ts", 'const a = "process.env and console.log";'],
+    ["src/http/A.ts", "const a = new Date(0);"],
+    ["src/http/A.ts", 'export const a = "src/runtime/node.ts";'],
+    ["src/http/A.ts", "const processor = process(order);"],
+  ])("sees nothing wrong in %s: %s", (path, text) => {
+    assert.strictEqual(found(path, text), 0);
+  });
+});

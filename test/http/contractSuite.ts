@@ -1,0 +1,66 @@
+/**
+ * The HTTP contract (`design.md`, section 3), seen from outside over real HTTP.
+ * One suite for every way to run the service: any runtime, any database.
+ */
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { Api } from "./api.ts";
+import { edgeSuite } from "./edgeSuite.ts";
+import { listingSuite } from "./listingSuite.ts";
+import { orderStatesSuite } from "./orderStatesSuite.ts";
+import { placingSuite } from "./placingSuite.ts";
+import { receiverSettings, startReceiver } from "./receiver.ts";
+
+/** A service on an empty database that listens and is ready. */
+export interface RunningService {
+  readonly url: string;
+  /** Stops it, and takes its database away. */
+  readonly stop: () => Promise<unknown>;
+}
+
+/** `start` starts a service with these settings, and those it needs itself. */
+export const contractSuite = (
+  name: string,
+  start: (
+    settings: Readonly<Record<string, string>>,
+  ) => Promise<RunningService>,
+) =>
+  describe(name, () => {
+    let receiver: Awaited<ReturnType<typeof startReceiver>> | undefined;
+    let service: RunningService | undefined;
+    let api: Api;
+
+    beforeAll(async () => {
+      receiver = await startReceiver();
+      service = await start({
+        ...receiverSettings,
+        FULFILLMENT_URL: receiver.url,
+      });
+      api = new Api(service.url);
+    });
+
+    afterAll(async () => {
+      api?.close();
+      await receiver?.stop();
+      await service?.stop();
+    });
+
+    it("counts nothing before the first order", async () => {
+      const { json } = await api.get("/api/orders/metrics/");
+      assert.strictEqual(json.total_orders_processed, 0);
+      assert.deepStrictEqual(json.status_counts, {
+        PENDING: 0,
+        PROCESSING: 0,
+        COMPLETED: 0,
+        FAILED: 0,
+        CANCELLED: 0,
+      });
+      assert.isNull(json.average_processing_time_seconds);
+      assert.isNull(json.oldest_pending_age_seconds);
+      assert.deepStrictEqual((await api.get("/api/orders/")).json, []);
+    });
+
+    placingSuite(() => api);
+    listingSuite(() => api);
+    orderStatesSuite(() => api);
+    edgeSuite(() => api);
+  });

@@ -1,0 +1,199 @@
+/** One order by its id: finding it, and moving it on. */
+import { assert, describe, it } from "vitest";
+import { type Answer, type Api, assertProblem } from "./api.ts";
+
+const notFound = "urn:order-service:order-not-found";
+const notInStatus = "urn:order-service:order-not-in-status";
+
+/** Paths of orders that are not there, or can never be. */
+const noOrder = [
+  ["never placed", "nobody-placed-this"],
+  ["too long for an id", "x".repeat(51)],
+  ["very long", "x".repeat(900)],
+  ["NUL", "%00"],
+  ["NUL inside", "a%00b"],
+  ["a line break", "a%0Ab"],
+  ["a space", "%20"],
+  ["a percent sign", "%25"],
+  ["a word of ours", "retry"],
+] as const;
+
+/** Paths that are no text at all, or too long to be looked at. */
+const noPath = [
+  ["broken UTF-8", "%E0%A4%A"],
+  ["a broken escape", "%"],
+  ["another", "%zz"],
+  ["half of a surrogate pair", "%ED%A0%80"],
+  ["several thousand characters", "x".repeat(5000)],
+] as const;
+
+const locationOf = (placed: Answer) => placed.headers.location ?? "";
+
+export const orderStatesSuite = (api: () => Api) => {
+  describe("finding an order", () => {
+    it("gives it with its ETag, and tells when it has changed", async () => {
+      const placed = await api().place({ item_ids: '["later"]' });
+      const path = locationOf(placed);
+      await api().until(placed, "PENDING", 1);
+      const found = await api().get(path);
+      const etag = found.headers.etag ?? "";
+      assert.match(etag, /^"[^"]+"$/);
+      assert.notStrictEqual(etag, placed.headers.etag);
+
+      for (const known of [etag, `W/${etag}`, `"a", ${etag} , "b"`, "*"]) {
+        const unchanged = await api().get(path, { "if-none-match": known });
+        assert.strictEqual(unchanged.status, 304, known);
+        assert.strictEqual(unchanged.text, "");
+        assert.strictEqual(unchanged.headers.etag, etag);
+      }
+      for (const other of ['"other"', etag.slice(1, -1), "", `${etag}x`]) {
+        const changed = await api().get(path, { "if-none-match": other });
+        assert.strictEqual(changed.status, 200, other);
+        assert.strictEqual(changed.text, found.text);
+      }
+
+      await api().post(`${path}cancel/`);
+      const cancelled = await api().get(path, { "if-none-match": etag });
+      assert.strictEqual(cancelled.status, 200);
+      assert.strictEqual(cancelled.json.status, "CANCELLED");
+      assert.notStrictEqual(cancelled.headers.etag, etag);
+    });
+
+    it("sees it completed, with its times", async () => {
+      const placed = await api().place();
+      const { json } = await api().until(placed, "COMPLETED");
+      assert.strictEqual(json.attempts, 1);
+      assert.strictEqual(json.created_at, placed.json.created_at);
+      assert.strictEqual(json.updated_at, json.processing_completed_at);
+      const times = [
+        json.created_at,
+        json.processing_started_at,
+        json.processing_completed_at,
+      ];
+      assert.deepStrictEqual(times, times.toSorted());
+      assert.isNull(json.next_attempt_at);
+      assert.isNull(json.last_error);
+    });
+
+    it("says when it is tried again, and why", async () => {
+      const placed = await api().place({ item_ids: '["later"]' });
+      const { json } = await api().until(placed, "PENDING", 1);
+      assert.isAbove(
+        Date.parse(json.next_attempt_at) - Date.parse(json.updated_at),
+        3_500_000,
+      );
+      assert.include(json.last_error, "503");
+      assert.isNull(json.processing_completed_at);
+    });
+  });
+
+  describe("an order that is not there", () => {
+    const requests = [
+      ["found", "GET", ""],
+      ["cancelled", "POST", "cancel/"],
+      ["retried", "POST", "retry/"],
+    ] as const;
+
+    for (const [done, method, tail] of requests) {
+      it.each(noOrder)(`(%s) is not ${done}`, async (_, id) => {
+        const path = `/api/orders/${id}/${tail}`;
+        for (const asked of [path, path.slice(0, -1)]) {
+          const answer = await api().request(method, asked);
+          assertProblem(answer, 404, notFound);
+          assert.strictEqual(answer.json.order_id, decodeURIComponent(id));
+        }
+      });
+
+      it.each(noPath)(`(%s) is not ${done}`, async (_, id) => {
+        const path = `/api/orders/${id}/${tail}`;
+        assertProblem(
+          await api().request(method, path),
+          404,
+          "urn:order-service:path-not-found",
+        );
+      });
+    }
+  });
+
+  describe("cancelling an order", () => {
+    it("makes a PENDING one CANCELLED, once", async () => {
+      const placed = await api().place({ item_ids: '["later"]' });
+      const path = `${locationOf(placed)}cancel/`;
+      await api().until(placed, "PENDING", 1);
+      const cancelled = await api().post(path);
+      assert.strictEqual(cancelled.status, 200);
+      assert.strictEqual(cancelled.json.status, "CANCELLED");
+      assert.isNull(cancelled.json.next_attempt_at);
+      assert.strictEqual(cancelled.json.attempts, 1);
+      assert.deepStrictEqual(
+        (await api().get(locationOf(placed))).json,
+        cancelled.json,
+      );
+      for (const asked of [path, path.slice(0, -1)]) {
+        const again = await api().post(asked);
+        assertProblem(again, 409, notInStatus);
+        assert.strictEqual(again.json.order_status, "CANCELLED");
+        assert.include(again.json.detail, "while it is PENDING");
+      }
+    });
+
+    it("happens once when many ask at the same time", async () => {
+      const placed = await api().place({ item_ids: '["later"]' });
+      await api().until(placed, "PENDING", 1);
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () =>
+          api().post(`${locationOf(placed)}cancel/`),
+        ),
+      );
+      const statuses = answers.map(({ status }) => status).sort();
+      assert.deepStrictEqual(statuses, [200, ...Array(9).fill(409)]);
+    });
+
+    it("is refused once it is worked on, and when it is done", async () => {
+      for (const [item, status] of [
+        ["hold", "PROCESSING"],
+        ["anything", "COMPLETED"],
+        ["refuse-once", "FAILED"],
+      ] as const) {
+        const placed = await api().place({ item_ids: `["${item}"]` });
+        const found = await api().until(placed, status);
+        const refused = await api().post(`${locationOf(placed)}cancel/`);
+        assertProblem(refused, 409, notInStatus);
+        assert.strictEqual(refused.json.order_status, status);
+        const after = await api().get(locationOf(placed));
+        assert.deepStrictEqual(after.json, found.json);
+      }
+    });
+  });
+
+  describe("retrying an order", () => {
+    it("makes a FAILED one PENDING with all its attempts, and completes it", async () => {
+      const placed = await api().place({ item_ids: '["refuse-once"]' });
+      const failed = await api().until(placed, "FAILED");
+      assert.strictEqual(failed.json.attempts, 1);
+      assert.include(failed.json.last_error, "422");
+      const retried = await api().post(`${locationOf(placed)}retry`);
+      assert.strictEqual(retried.status, 200);
+      assert.strictEqual(retried.json.status, "PENDING");
+      assert.strictEqual(retried.json.attempts, 0);
+      assert.isNull(retried.json.next_attempt_at);
+      const completed = await api().until(placed, "COMPLETED");
+      assert.strictEqual(completed.json.attempts, 1);
+    });
+
+    it("is refused unless it is FAILED", async () => {
+      for (const [item, status, attempts] of [
+        ["hold", "PROCESSING", 1],
+        ["anything", "COMPLETED", 1],
+        ["later", "PENDING", 1],
+      ] as const) {
+        const placed = await api().place({ item_ids: `["${item}"]` });
+        await api().until(placed, status, attempts);
+        const refused = await api().post(`${locationOf(placed)}retry/`);
+        assertProblem(refused, 409, notInStatus);
+        assert.strictEqual(refused.json.order_status, status);
+        assert.include(refused.json.detail, "while it is FAILED");
+      }
+    });
+  });
+};
