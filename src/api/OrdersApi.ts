@@ -17,7 +17,7 @@ import {
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import { PageCursor } from "./PageCursor.ts";
-import { PlaceOrder } from "./PlaceOrder.ts";
+import { idFromJson, idInJson, PlaceOrder } from "./PlaceOrder.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
 
 /** Not all that is checked can be said in JSON Schema. */
@@ -85,6 +85,39 @@ const time = (description: string) =>
     )
     .pipe(Schema.decodeTo(Schema.DateTimeUtcFromString));
 
+const OptionalUserId = Schema.optional(
+  Once.pipe(Schema.decodeTo(UserId, SchemaTransformation.trim())),
+);
+
+/** How many FAILED orders are retried when nobody says how many. */
+export const retryDefault = 100;
+
+/** The body of `POST /api/orders/retry/`: which FAILED orders. */
+export const RetryOrders = Schema.Struct({
+  user_id: Schema.optionalKey(
+    idInJson("Only this user's orders.").pipe(
+      Schema.decodeTo(UserId, idFromJson),
+    ),
+  ),
+  created_before: Schema.optionalKey(time("Only older ones; exclusive.")),
+  limit: Schema.optionalKey(
+    Schema.Int.annotate({
+      message: `must be a whole number from 1 to ${pageSizeMax}`,
+      description: `At most so many, the oldest first; ${retryDefault} if left out.`,
+    }).check(
+      Schema.isBetween(
+        { minimum: 1, maximum: pageSizeMax },
+        { message: `must be a whole number from 1 to ${pageSizeMax}` },
+      ),
+    ),
+  ),
+}).annotate({ identifier: "RetryOrders", message: "must be a JSON object" });
+
+/** What came of it. */
+export const RetriedOrders = Schema.Struct({
+  retried: Count.annotate({ description: "Orders that are PENDING again." }),
+}).annotate({ identifier: "RetriedOrders" });
+
 /** The path of one order; any text may be asked for. */
 const OrderPath = { order_id: Schema.String };
 
@@ -97,7 +130,7 @@ const Replayed = Schema.Literal("true").annotate({
 });
 
 /** In a URL a size is text; clients made from the document want a number. */
-const sizedPages = (operation: Record<string, unknown>) => ({
+const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
   ...operation,
   parameters: (operation.parameters as ReadonlyArray<{ name: string }>).map(
     (parameter) =>
@@ -108,7 +141,7 @@ const sizedPages = (operation: Record<string, unknown>) => ({
               type: "integer",
               minimum: 1,
               maximum: pageSizeMax,
-              default: pageSizeDefault,
+              default: size,
             },
           }
         : parameter,
@@ -153,9 +186,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             }),
           ),
         ),
-        user_id: Schema.optional(
-          Once.pipe(Schema.decodeTo(UserId, SchemaTransformation.trim())),
-        ),
+        user_id: OptionalUserId,
         created_after: Schema.optional(time("Inclusive.")),
         created_before: Schema.optional(time("Exclusive.")),
       },
@@ -173,13 +204,38 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       .annotateMerge(
         OpenApi.annotations({
           summary: "List orders, newest first",
-          transform: sizedPages,
+          transform: sizedPages(pageSizeDefault),
         }),
       ),
     HttpApiEndpoint.get("metrics", "/api/orders/metrics/", {
       success: OrderMetrics,
       error: Unavailable,
     }).annotateMerge(OpenApi.annotations({ summary: "Count orders" })),
+    HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
+      query: {
+        user_id: OptionalUserId,
+        created_before: Schema.optional(time("Exclusive.")),
+        limit: Schema.optional(PageSize),
+      },
+      payload: RetryOrders,
+      success: RetriedOrders,
+      error: [BodyTooLarge, NotJson, Unavailable],
+    })
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Retry many dead letters",
+          description:
+            "FAILED orders become PENDING with all their attempts, the oldest first. Which ones, the query or the body says; the body may be left out, and comes first.",
+          transform: (operation) => ({
+            ...sizedPages(retryDefault)(operation),
+            requestBody: {
+              ...(operation.requestBody as object),
+              required: false,
+            },
+          }),
+        }),
+      ),
     HttpApiEndpoint.get("find", "/api/orders/:order_id/", {
       params: OrderPath,
       headers: { "if-none-match": Schema.optional(Schema.String) },

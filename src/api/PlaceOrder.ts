@@ -15,7 +15,7 @@ import {
 const idMessage = "must be a string or an integer";
 
 /** How an id may be written; `description` says whose it is. */
-const idInJson = (description: string) =>
+export const idInJson = (description: string) =>
   Schema.Union([
     Schema.String,
     Schema.Finite.check(
@@ -31,7 +31,10 @@ const idInJson = (description: string) =>
   });
 
 /** A JSON integer stands for its digits; text is trimmed. */
-const idFromJson = SchemaTransformation.transform<string, string | number>({
+export const idFromJson = SchemaTransformation.transform<
+  string,
+  string | number
+>({
   decode: (given) => String(given).trim(),
   encode: (id) => id,
 });

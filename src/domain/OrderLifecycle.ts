@@ -70,7 +70,8 @@ export const afterFailure = (
   const cap = Duration.toMillis(policy.cap);
   const full = Math.min(
     cap,
-    Duration.toMillis(policy.base) * 2 ** (failed.attempt - 1),
+    // Beyond 2^50 the cap has long been reached; 0 times infinity is no number.
+    Duration.toMillis(policy.base) * 2 ** Math.min(failed.attempt - 1, 50),
   );
   const asked =
     failed.retryAfter === undefined ? 0 : Duration.toMillis(failed.retryAfter);

@@ -1,6 +1,6 @@
 /**
- * What every request meets on its way in and out: admission, one line of log,
- * its measurements, and failures turned into problems.
+ * What every request meets on its way in and out: one line of log, its
+ * measurements, and failures turned into problems.
  */
 import { Cause, Clock, Effect, Metric, Option } from "effect";
 import {
@@ -10,14 +10,7 @@ import {
   HttpServerResponse,
 } from "effect/http";
 import { HttpApiError } from "effect/http-api";
-import { PathNotFound, UnavailableProblem } from "../api/Problems.ts";
-
-export interface EdgeOptions {
-  /** Requests worked on at once; more are answered 503. */
-  readonly maxInFlight: number;
-  /** Whether connections should be given up after their current request. */
-  readonly isDraining: Effect.Effect<boolean>;
-}
+import { PathNotFound } from "../api/Problems.ts";
 
 const requestSeconds = Metric.histogram("http_request_seconds", {
   description: "Requests, from their headers to their answer.",
@@ -29,10 +22,6 @@ const requestsTotal = Metric.counter("http_requests_total", {
   description: "Requests answered, by status.",
   incremental: true,
 });
-const inFlightGauge = Metric.gauge("http_requests_in_flight", {
-  description: "Requests being worked on.",
-});
-
 type App<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>;
 
 /** The answer to a request that failed in no way the contract names. */
@@ -83,75 +72,55 @@ const withoutSemicolons = (request: HttpServerRequest.HttpServerRequest) => {
     : request;
 };
 
+/** Probes are asked every few seconds and answered by machines. */
+const isProbe = (path: string) => /^\/(health|metrics)/.test(path);
+
 const levelOf = (status: number, path: string) => {
+  if (isProbe(path)) return "Debug" as const;
   if (status >= 500 && status !== 503) return "Error" as const;
-  if (status >= 400) return "Warn" as const;
-  return /^\/(health|metrics)/.test(path)
-    ? ("Debug" as const)
-    : ("Info" as const);
+  return status >= 400 ? ("Warn" as const) : ("Info" as const);
 };
 
-export const make = (options: EdgeOptions) => {
-  let inFlight = 0;
-  const tooMany = HttpServerRespondable.toResponse(
-    new UnavailableProblem({
-      detail: `${options.maxInFlight} requests are being worked on: ask again in 1 s.`,
-      retry_after_seconds: 1,
-    }),
-  ).pipe(Effect.map(HttpServerResponse.setHeader("retry-after", "1")));
-
+/** @param isDraining whether connections are to end after their request */
+export const make =
+  (isDraining: Effect.Effect<boolean>) =>
   // The router wants its own failures to stay in the type; none is left.
-  return <E, R>(
-    app: App<E, R>,
-  ): App<E, R | HttpServerRequest.HttpServerRequest> =>
+  <E, R>(app: App<E, R>): App<E, R | HttpServerRequest.HttpServerRequest> =>
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest;
       const clock = yield* Clock.Clock;
       const start = clock.currentTimeMillisUnsafe();
-      const path = pathOf(request);
-      const isHealth = path.startsWith("/health");
-      inFlight += 1;
       const routed = withoutSemicolons(request);
-      const answered =
-        inFlight > options.maxInFlight && !isHealth
-          ? tooMany
-          : (routed === request
-              ? app
-              : Effect.provideService(
-                  app,
-                  HttpServerRequest.HttpServerRequest,
-                  routed,
-                )
-            ).pipe(
-              Effect.catchCause((cause) =>
-                Cause.hasInterruptsOnly(cause)
-                  ? Effect.failCause(cause as Cause.Cause<never>)
-                  : problemOf(request, cause),
-              ),
-            );
-      const response = yield* answered.pipe(
-        Effect.ensuring(
-          Effect.sync(() => {
-            inFlight -= 1;
-          }),
+      const response = yield* (
+        routed === request
+          ? app
+          : Effect.provideService(
+              app,
+              HttpServerRequest.HttpServerRequest,
+              routed,
+            )
+      ).pipe(
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.failCause(cause as Cause.Cause<never>)
+            : problemOf(request, cause),
         ),
       );
       const took = clock.currentTimeMillisUnsafe() - start;
+      const path = pathOf(request);
       const { status } = response;
       yield* Metric.update(requestSeconds, took / 1000);
       yield* Metric.update(
         Metric.withAttributes(requestsTotal, { status: String(status) }),
         1,
       );
-      yield* Metric.update(inFlightGauge, inFlight);
       yield* Effect.logWithLevel(levelOf(status, path))("request", {
         method: request.method,
         path,
         status,
         ms: took,
       });
-      return (yield* options.isDraining)
+      return (yield* isDraining)
         ? HttpServerResponse.setHeader(response, "connection", "close")
         : response;
     });
-};

@@ -15,6 +15,7 @@ import { PrometheusMetrics } from "effect/observability";
 import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
+import { Admission } from "./Admission.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
@@ -22,6 +23,7 @@ import * as OrdersHttp from "./OrdersHttp.ts";
 export interface HttpAppOptions {
   /** Bytes; larger bodies are answered 413. */
   readonly maxBodySize: ByteSize.ByteSize;
+  /** Requests worked on at once; more are answered 503. */
   readonly maxInFlight: number;
 }
 
@@ -90,14 +92,11 @@ const otherMethods = HttpRouter.use((router) =>
   ),
 );
 
-const edge = (options: HttpAppOptions) =>
-  HttpRouter.use((router) =>
-    Effect.flatMap(Readiness, ({ isDraining }) =>
-      router.addGlobalMiddleware(
-        Edge.make({ maxInFlight: options.maxInFlight, isDraining }),
-      ),
-    ),
-  );
+const edge = HttpRouter.use((router) =>
+  Effect.flatMap(Readiness, ({ isDraining }) =>
+    router.addGlobalMiddleware(Edge.make(isDraining)),
+  ),
+);
 
 /**
  * Every path answers with and without its trailing slash. An order may be
@@ -113,7 +112,9 @@ const routerConfig = {
 /** Serves all of it with the `HttpServer` at hand. */
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
-    Layer.mergeAll(api, docs, prometheus, otherMethods, edge(options)),
+    Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
+      Layer.provide(Admission.layer(options.maxInFlight)),
+    ),
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(
     Layer.provide(

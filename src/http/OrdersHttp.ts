@@ -3,7 +3,11 @@ import { Effect, Schema, SchemaIssue } from "effect";
 import { type HttpServerRequest, HttpServerResponse } from "effect/http";
 import { HttpApiBuilder, HttpApiError, HttpApiSchema } from "effect/http-api";
 import { Api } from "../api/Api.ts";
-import { pageSizeDefault } from "../api/OrdersApi.ts";
+import {
+  pageSizeDefault,
+  RetryOrders,
+  retryDefault,
+} from "../api/OrdersApi.ts";
 import { cursorOf, parseCursor } from "../api/PageCursor.ts";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import { UnavailableProblem } from "../api/Problems.ts";
@@ -11,6 +15,7 @@ import { OrderId } from "../domain/Order.ts";
 import { OrderNotFound } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
+import { Admission } from "./Admission.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, isKnown, pathOf } from "./OrderResponses.ts";
 
@@ -49,6 +54,23 @@ export const readOrder = Effect.fnUntraced(function* (
   return yield* Effect.mapError(decodePlaceOrder(body), toBadRequest);
 });
 
+const decodeRetryOrders = Schema.decodeUnknownEffect(RetryOrders, {
+  errors: "all",
+});
+
+/** Which orders to retry, as far as a body says so: it may be left out. */
+const readRetryOrders = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+) {
+  const { headers } = request;
+  const hasBody =
+    headers["transfer-encoding"] !== undefined ||
+    Number(headers["content-length"] ?? 0) > 0;
+  if (!hasBody) return {};
+  const body = yield* JsonBody.read(request);
+  return yield* Effect.mapError(decodeRetryOrders(body), toBadRequest);
+});
+
 const isOrderId = Schema.is(OrderId);
 
 /** What no order can be called (it contains NUL, is too long ...), none is. */
@@ -85,13 +107,18 @@ export const layer = HttpApiBuilder.group(
   "orders",
   Effect.fnUntraced(function* (handlers) {
     const orders = yield* Orders;
+    const { admit } = yield* Admission;
+    /** Works on a request that has been read, if there is room for it. */
+    const answer = <A, E, R>(
+      work: Effect.Effect<A, E | RepositoryUnavailable, R>,
+    ) => orUnavailable(admit(work));
 
     return handlers
       .handleRaw(
         "place",
         Effect.fnUntraced(function* ({ request }) {
           const order = yield* readOrder(request);
-          const placed = yield* orders.place(order);
+          const placed = yield* answer(orders.place(order));
           const location = { location: pathOf(placed.order) };
           return placed.isNew
             ? fromOrder(placed.order, 201, location)
@@ -99,13 +126,23 @@ export const layer = HttpApiBuilder.group(
                 ...location,
                 "idempotent-replayed": "true",
               });
-        }, orUnavailable),
+        }),
+      )
+      .handleRaw(
+        "retryMany",
+        Effect.fnUntraced(function* ({ query, request }) {
+          const asked = { ...query, ...(yield* readRetryOrders(request)) };
+          const retried = yield* answer(
+            orders.retryMany({ ...asked, limit: asked.limit ?? retryDefault }),
+          );
+          return { retried };
+        }),
       )
       .handleAll({
         list: Effect.fnUntraced(function* ({ query, request }) {
           const { cursor, limit = pageSizeDefault, ...filter } = query;
           const after = cursor === undefined ? undefined : parseCursor(cursor);
-          const page = yield* orders.list({ ...filter, limit, after });
+          const page = yield* answer(orders.list({ ...filter, limit, after }));
           const link =
             page.end === undefined
               ? undefined
@@ -114,19 +151,20 @@ export const layer = HttpApiBuilder.group(
             body: page.orders,
             headers: { link },
           });
-        }, orUnavailable),
-        metrics: () => orders.metrics.pipe(orUnavailable),
+        }),
+        metrics: () => answer(orders.metrics),
         find: Effect.fnUntraced(function* ({ headers, params }) {
-          const order = yield* orders.find(yield* orderIdIn(params));
+          const order_id = yield* orderIdIn(params);
+          const order = yield* answer(orders.find(order_id));
           const etag = etagOf(order);
           return isKnown(headers["if-none-match"], etag)
             ? HttpServerResponse.empty({ status: 304, headers: { etag } })
             : fromOrder(order, 200, {});
-        }, orUnavailable),
+        }),
         cancel: ({ params }) =>
-          orderIdIn(params).pipe(Effect.flatMap(orders.cancel), orUnavailable),
+          Effect.flatMap(orderIdIn(params), (id) => answer(orders.cancel(id))),
         retry: ({ params }) =>
-          orderIdIn(params).pipe(Effect.flatMap(orders.retry), orUnavailable),
+          Effect.flatMap(orderIdIn(params), (id) => answer(orders.retry(id))),
       });
   }),
 );

@@ -14,6 +14,7 @@ import {
   type Effect,
   Schema,
 } from "effect";
+import type { PageEnd } from "../api/PageCursor.ts";
 import type { NewOrder, Order, OrderId, UserId } from "../domain/Order.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
@@ -42,12 +43,6 @@ export interface Placement {
 export interface Attempt {
   readonly order_id: OrderId;
   readonly attempt: number;
-}
-
-/** Where a page of a list ended. */
-export interface PageEnd {
-  readonly created_at: DateTime.Utc;
-  readonly seq: bigint;
 }
 
 /** Which orders to list, newest first. */

@@ -1,11 +1,30 @@
 /** Node.js. */
 import { createServer } from "node:http";
 import { hostname } from "node:os";
+import type { Duplex } from "node:stream";
 import { NodeHttpServer, NodeServices } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
 import * as Embedded from "./Embedded.ts";
 import * as Postgres from "./Postgres.ts";
 import { type Runtime, StartFailed } from "./Runtime.ts";
+
+/** Says what Node's parser could not make a request of, as a problem too. */
+const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const [status, title] =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? [431, "Request Header Fields Too Large"]
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? [408, "Request Timeout"]
+        : [400, "Bad Request"];
+  const body = JSON.stringify({ type: "about:blank", status, title });
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+};
 
 export const node: Runtime = {
   services: NodeServices.layer,
@@ -18,7 +37,7 @@ export const node: Runtime = {
           requestTimeout: 30_000,
           connectionsCheckingInterval: 5_000,
           keepAliveTimeout: 65_000,
-        }),
+        }).on("clientError", refuse),
       { host, port, gracefulShutdownTimeout: shutdownTimeout, backlog: 4096 },
     ).pipe(
       Layer.catch((error) =>

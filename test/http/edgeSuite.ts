@@ -8,6 +8,7 @@ import { faultsOf } from "./jsonSchema.ts";
 const paths: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
   ["/api/orders/", ["GET", "HEAD", "POST"]],
   ["/api/orders/metrics/", ["GET", "HEAD"]],
+  ["/api/orders/retry/", ["POST"]],
   ["/api/orders/anything/", ["GET", "HEAD"]],
   ["/api/orders/anything/cancel/", ["POST"]],
   ["/api/orders/anything/retry/", ["POST"]],

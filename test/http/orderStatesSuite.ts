@@ -15,7 +15,6 @@ const noOrder = [
   ["a line break", "a%0Ab"],
   ["a space", "%20"],
   ["a percent sign", "%25"],
-  ["a word of ours", "retry"],
 ] as const;
 
 /** Paths that are no text at all, or too long to be looked at. */
@@ -194,6 +193,79 @@ export const orderStatesSuite = (api: () => Api) => {
         assert.strictEqual(refused.json.order_status, status);
         assert.include(refused.json.detail, "while it is FAILED");
       }
+    });
+  });
+
+  describe("retrying many dead letters", () => {
+    const bury = async (user_id: string, count: number) => {
+      const placed: Array<Answer> = [];
+      for (let index = 0; index < count; index++) {
+        const order = {
+          user_id: JSON.stringify(user_id),
+          item_ids: '["refuse-once"]',
+        };
+        placed.push(await api().place(order));
+      }
+      for (const order of placed) await api().until(order, "FAILED");
+      return placed;
+    };
+    const retry = (body: string | undefined, query = "") =>
+      api().request("POST", `/api/orders/retry/${query}`, {
+        ...(body === undefined
+          ? {}
+          : { body, headers: { "content-type": "application/json" } }),
+      });
+    const statuses = (orders: ReadonlyArray<Answer>) =>
+      Promise.all(
+        orders.map(async (order) => {
+          const found = await api().get(locationOf(order));
+          return found.json.status as string;
+        }),
+      );
+
+    it("takes the oldest of a user's, as many as asked for", async () => {
+      const buried = await bury("many", 3);
+      const others = await bury("others", 1);
+      const first = await retry('{"user_id":"many","limit":2}');
+      assert.strictEqual(first.status, 200);
+      assert.deepStrictEqual(first.json, { retried: 2 });
+      for (const order of buried.slice(0, 2)) {
+        await api().until(order, "COMPLETED");
+      }
+      assert.deepStrictEqual(await statuses(buried.slice(2)), ["FAILED"]);
+      assert.deepStrictEqual(await statuses(others), ["FAILED"]);
+      // Without a word on which, all of them: those of other tests too.
+      assert.isAtLeast((await retry(undefined)).json.retried, 2);
+      for (const order of [...buried, ...others]) {
+        await api().until(order, "COMPLETED");
+      }
+    });
+
+    it("reads what is asked from the query too, and the body first", async () => {
+      const buried = await bury("query", 2);
+      const created = String(buried[1]?.json.created_at);
+      const older = `?user_id=query&created_before=${created}`;
+      assert.strictEqual((await retry(undefined, older)).json.retried, 1);
+      const nobody = await retry('{"user_id":"nobody"}', "?user_id=query");
+      assert.strictEqual(nobody.json.retried, 0);
+      assert.isAtLeast((await retry("{}", "?limit=500")).json.retried, 1);
+    });
+
+    it.each([
+      ['{"limit":0}', "limit"],
+      ['{"limit":501}', "limit"],
+      ['{"limit":"many"}', "limit"],
+      ['{"created_before":"yesterday"}', "created_before"],
+      ['{"user_id":true}', "user_id"],
+    ])("refuses %s, naming the field", async (body, field) => {
+      const refused = await retry(body);
+      assertProblem(refused, 400, "about:blank");
+      assert.include(refused.json.errors[0].path, field);
+    });
+
+    it("refuses a body that is no JSON object", async () => {
+      assertProblem(await retry("[]"), 400, "about:blank");
+      assertProblem(await retry("{"), 400, "about:blank");
     });
   });
 };

@@ -1,0 +1,78 @@
+/**
+ * How many requests are worked on at once. More are refused at once, with the
+ * time after which, at the rate of the last second, there will be room: so
+ * overload costs callers a wait they can plan, not a time-out.
+ *
+ * A request counts from when it has been read, so that clients that send
+ * slowly take no room from others.
+ */
+import { Clock, Context, Effect, Layer, Metric } from "effect";
+import { UnavailableProblem } from "../api/Problems.ts";
+
+const inFlightGauge = Metric.gauge("http_requests_in_flight", {
+  description: "Requests being worked on.",
+});
+
+/** The longest wait that is asked for. */
+const retryAfterSecondsMax = 30;
+
+/** Over so long the rate is measured. */
+const windowMillis = 1000;
+
+export class Admission extends Context.Service<
+  Admission,
+  {
+    /** Runs the work of a request, or refuses it. */
+    admit<A, E, R>(
+      work: Effect.Effect<A, E, R>,
+    ): Effect.Effect<A, E | UnavailableProblem, R>;
+  }
+>()("http/Admission") {
+  /** Admits `max` requests at once. */
+  static readonly layer = (max: number) =>
+    Layer.effect(
+      Admission,
+      Effect.gen(function* () {
+        const clock = yield* Clock.Clock;
+        const context = yield* Effect.context<never>();
+        let inFlight = 0;
+        let ended = 0;
+        let windowStart = clock.currentTimeMillisUnsafe();
+        /** Requests ended in the last window. */
+        let rate = 0;
+
+        const end = Effect.sync(() => {
+          inFlight -= 1;
+          ended += 1;
+          const now = clock.currentTimeMillisUnsafe();
+          if (now - windowStart < windowMillis) return;
+          rate = (ended * windowMillis) / (now - windowStart);
+          ended = 0;
+          windowStart = now;
+          inFlightGauge.updateUnsafe(inFlight, context);
+        });
+
+        const refuse = Effect.suspend(() => {
+          const seconds = Math.min(
+            retryAfterSecondsMax,
+            Math.max(1, Math.ceil(inFlight / Math.max(1, rate))),
+          );
+          return Effect.fail(
+            new UnavailableProblem({
+              detail: `${max} requests are being worked on: ask again in ${seconds} s.`,
+              retry_after_seconds: seconds,
+            }),
+          );
+        });
+
+        return Admission.of({
+          admit: <A, E, R>(work: Effect.Effect<A, E, R>) =>
+            Effect.suspend((): Effect.Effect<A, E | UnavailableProblem, R> => {
+              if (inFlight >= max) return refuse;
+              inFlight += 1;
+              return Effect.ensuring(work, end);
+            }),
+        });
+      }),
+    );
+}
