@@ -52,19 +52,29 @@ export const check = Effect.gen(function* () {
   }
 });
 
-/** Checks on, while the layer lives. */
+/** Checks on, while the layer lives; tells when the database comes and goes. */
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const database = yield* Database;
-    yield* Effect.andThen(
-      database.migrated,
-      Effect.forever(
-        Effect.andThen(
-          // An outage is told elsewhere.
-          Effect.catchTag(check, "RepositoryUnavailable", () => Effect.void),
-          Effect.sleep(interval),
-        ),
+    let away = false;
+    const checkOnce = check.pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          if (!away) return Effect.void;
+          away = false;
+          return Effect.logInfo("the database is back");
+        }),
       ),
-    ).pipe(Effect.forkScoped);
+      Effect.catchTag("RepositoryUnavailable", ({ reason }) => {
+        if (away) return Effect.void;
+        away = true;
+        return Effect.logWarning("the database is away; waiting", { reason });
+      }),
+    );
+    yield* database.migrated.pipe(
+      Effect.andThen(Effect.andThen(checkOnce, Effect.sleep(interval))),
+      Effect.forever,
+      Effect.forkScoped,
+    );
   }),
 );

@@ -87,8 +87,13 @@ export const mailboxCapacity = 256;
 /** How soon an order is found that nobody handed over. */
 export const pollInterval = Duration.seconds(1);
 
-/** Looks for lost attempts this many polls on, after the database was away. */
-const pollsInDoubt = 20;
+/**
+ * After a start, or a fault of the database, attempts may exist that nobody
+ * here knows of, until the last statement under way then has timed out there.
+ * Looks for them at these polls from then on: seldom, since looking reads all
+ * open orders of the partition.
+ */
+const pollsInDoubt: ReadonlyArray<number> = [0, 1, 3, 7, 15, 31];
 
 /** An outage of the database is waited out: first so long, then longer. */
 const outageWaitMin = Duration.millis(100);
@@ -122,8 +127,12 @@ export const make = Effect.fnUntraced(function* (
   const inHand = new Set<OrderId>();
   /** There may be due orders in the table that are not in hand. */
   let behind = true;
-  /** Polls for which attempts may exist that nobody here knows of. */
-  let doubt = pollsInDoubt;
+  /** Polls since attempts may exist that nobody here knows of. */
+  let pollsSinceFault = 0;
+  const fault = () => {
+    behind = true;
+    pollsSinceFault = 0;
+  };
   let draining = false;
   const clock = yield* Clock.Clock;
   /** When an order last began or ended, or there was nothing to do. */
@@ -148,7 +157,7 @@ export const make = Effect.fnUntraced(function* (
     wait = outageWaitMin,
   ): Effect.Effect<A> =>
     Effect.catch(change, () => {
-      doubt = pollsInDoubt;
+      fault();
       return Effect.andThen(
         restore(Effect.sleep(wait)),
         persist(
@@ -248,7 +257,7 @@ export const make = Effect.fnUntraced(function* (
           );
         }
         const [took, exit] = yield* restore(
-          options.fulfilment.fulfil(order).pipe(
+          Effect.suspend(() => options.fulfilment.fulfil(order)).pipe(
             Effect.timeoutOrElse({
               duration: options.attemptTimeout,
               orElse: () =>
@@ -302,7 +311,11 @@ export const make = Effect.fnUntraced(function* (
           yield* FiberSet.run(
             inWork,
             Effect.ensuring(
-              work(order_id),
+              Effect.catchDefect(work(order_id), (defect) => {
+                // Ours, not the order's: its attempt is found and ended later.
+                fault();
+                return Effect.logError("an attempt was dropped", defect);
+              }),
               Effect.sync(() => {
                 moved();
                 inHand.delete(order_id);
@@ -361,15 +374,12 @@ export const make = Effect.fnUntraced(function* (
   const read = Effect.gen(function* () {
     while (true) {
       yield* Effect.gen(function* () {
-        if (doubt > 0) {
-          yield* takeBack;
-          doubt -= 1;
-        }
+        if (pollsInDoubt.includes(pollsSinceFault)) yield* takeBack;
+        pollsSinceFault += 1;
         yield* readOn;
       }).pipe(
         Effect.catchTag("RepositoryUnavailable", (error) => {
-          behind = true;
-          doubt = pollsInDoubt;
+          fault();
           return Effect.logDebug("waiting for the database", error.reason);
         }),
       );
