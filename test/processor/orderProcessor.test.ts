@@ -254,6 +254,23 @@ describe("the order processor", () => {
       ),
   );
 
+  it.effect("counts work that throws as a failed attempt too", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders;
+      yield* start;
+      yield* orders.place(newOrder("A"));
+      yield* settle;
+      const failed = yield* orders.find("A");
+      assert.match(failed.last_error ?? "", /crashed: thrown/);
+    }).pipe(
+      Effect.provide(
+        service(() => {
+          throw new Error("thrown");
+        }),
+      ),
+    ),
+  );
+
   it.effect("retries with growing waits and then makes it a dead letter", () =>
     Effect.gen(function* () {
       const begun = yield* Ref.make(0);
