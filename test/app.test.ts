@@ -86,7 +86,7 @@ describe("the service as a process", () => {
       );
       const started = yield* Effect.acquireRelease(
         Effect.promise(() =>
-          startService({ SAMPLE_ORDERS: "3" }, "ready", undefined, directory),
+          startService({ SAMPLE_ORDERS: "3" }, "ready", { directory }),
         ),
         (running) => Effect.promise(() => running.stop("SIGKILL")),
       );

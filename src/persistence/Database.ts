@@ -23,6 +23,9 @@ export class DatabaseRefused extends Schema.TaggedError<DatabaseRefused>()(
   { message: Schema.String },
 ) {}
 
+/** How long others wait for the first try to bring the schema in place. */
+const firstTryTimeout = Duration.seconds(5);
+
 /** How long one look at the database may take. */
 const checkTimeout = Duration.seconds(2);
 
@@ -50,6 +53,7 @@ export class Database extends Context.Service<
       const sql = yield* SqlClient.SqlClient;
       const migrated = yield* Deferred.make<void>();
       const refused = yield* Deferred.make<never, DatabaseRefused>();
+      const tried = yield* Deferred.make<void>();
       let state = "the database has not been reached yet";
 
       yield* migrate.pipe(
@@ -57,7 +61,10 @@ export class Database extends Context.Service<
         Effect.tapError((error) => {
           if (error._tag === "DatabaseRefused") return Effect.void;
           state = `the database cannot be used yet: ${describe(error)}`;
-          return Effect.logWarning(`${state}; trying again`);
+          return Effect.andThen(
+            Deferred.succeed(tried, undefined),
+            Effect.logWarning(`${state}; trying again`),
+          );
         }),
         Effect.retry({
           schedule: retrySchedule,
@@ -72,6 +79,13 @@ export class Database extends Context.Service<
         }),
         Effect.forkScoped,
       );
+      // Whoever needs a database that is there does not start before it is
+      // ready, and answers "not yet" to nobody.
+      yield* Effect.raceAll([
+        Deferred.await(migrated),
+        Deferred.await(tried),
+        Effect.sleep(firstTryTimeout),
+      ]);
 
       const isMigrated = Effect.suspend(() =>
         Deferred.isDoneUnsafe(migrated)

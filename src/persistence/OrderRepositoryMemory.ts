@@ -252,13 +252,15 @@ const make = Effect.sync(() => {
       ).pipe(Effect.map(Option.map((row) => row.order))),
     retry,
     retryMany: (query) =>
-      Effect.forEach(
-        Array.from(rows.values())
-          .filter(isAsked({ ...query, status: ["FAILED"] }))
-          .sort((a, b) => newestFirst(b, a))
-          .slice(0, query.limit),
-        (row) => Effect.map(retry(row.order.order_id), Option.getOrThrow),
-      ),
+      Effect.suspend(() =>
+        Effect.forEach(
+          Array.from(rows.values())
+            .filter(isAsked({ ...query, status: ["FAILED"] }))
+            .sort((a, b) => newestFirst(b, a))
+            .slice(0, query.limit),
+          (row) => retry(row.order.order_id),
+        ),
+      ).pipe(Effect.map((retried) => retried.flatMap(Option.toArray))),
   });
 });
 

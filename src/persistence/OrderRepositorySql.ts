@@ -33,6 +33,9 @@ const statisticsSlots = 64;
 /** How long a caller waits for a statement before it hears "unavailable". */
 const statementTimeout = Duration.seconds(10);
 
+/** The first column of an index that goes on with `created_at, seq`. */
+type StretchColumn = "final_status" | "user_id";
+
 /** The most orders in one statement. */
 const batchSize = 500;
 
@@ -393,51 +396,87 @@ const make = Effect.gen(function* () {
   const find = (order_id: string) =>
     isOrderId(order_id) ? findAll(order_id) : Effect.succeedNone;
 
+  /**
+   * The orders with a value, as the stretch that they are of the index on
+   * `(column, created_at, seq)`; to be read in that order, column first.
+   *
+   * Not `column = value`: the planner would know then that any order by time
+   * will do, and might read all orders by time until it has found enough. That
+   * is a good plan only where the orders with the value are spread evenly.
+   */
+  const stretch = (
+    column: StretchColumn,
+    value: string,
+    from: Statement.Fragment,
+    to: Statement.Fragment,
+  ) => [
+    sql`(${sql.literal(column)}, created_at)
+      >= (${value}::text, ${from}::timestamptz)`,
+    sql`(${sql.literal(column)}, created_at)
+      < (${value}::text, ${to}::timestamptz)`,
+  ];
+
   const list = Effect.fn("OrderRepository.list")(function* (query: OrderQuery) {
-    const bounds: Array<Statement.Fragment> = [];
-    if (query.after !== undefined) {
-      bounds.push(sql`(created_at, seq) <
-        (${toDate(query.after.created_at)}::timestamptz, ${query.after.seq}::bigint)`);
-    }
-    if (query.created_after !== undefined) {
-      bounds.push(
-        sql`created_at >= ${toDate(query.created_after)}::timestamptz`,
-      );
-    }
-    if (query.created_before !== undefined) {
-      bounds.push(
-        sql`created_at < ${toDate(query.created_before)}::timestamptz`,
-      );
-    }
+    const { after, created_after, created_before, user_id } = query;
+    const from =
+      created_after === undefined
+        ? sql.literal("'-infinity'")
+        : sql`${toDate(created_after)}`;
+    const to =
+      created_before === undefined
+        ? sql.literal("'infinity'")
+        : sql`${toDate(created_before)}`;
+    const behind = (columns: string, values: Statement.Fragment) =>
+      after === undefined
+        ? []
+        : [
+            sql`(${sql.literal(columns)}created_at, seq) < (${values}
+              ${toDate(after.created_at)}::timestamptz, ${after.seq}::bigint)`,
+          ];
+    const times = [
+      sql`created_at >= ${from}::timestamptz`,
+      sql`created_at < ${to}::timestamptz`,
+      ...behind("", sql.literal("")),
+    ];
+    const among = (column: StretchColumn, value: string) => [
+      ...stretch(column, value, from, to),
+      ...behind(`${column}, `, sql`${value}::text,`),
+    ];
     // One more than asked for tells whether there is more behind the page.
-    const page = (where: ReadonlyArray<Statement.Fragment>) => sql`(
+    const page = (
+      column: StretchColumn | undefined,
+      where: ReadonlyArray<Statement.Fragment>,
+    ) => sql`(
       SELECT ${columns}, seq FROM orders
-      ${where.length === 0 ? sql.literal("") : sql`WHERE ${sql.and(where)}`}
-      ORDER BY created_at DESC, seq DESC
+      WHERE ${sql.and(where)}
+      ORDER BY ${sql.literal(column === undefined ? "" : `${column} DESC, `)}
+        created_at DESC, seq DESC
       LIMIT ${query.limit + 1}::integer)`;
 
     const statuses = Array.from(new Set(query.status ?? []));
     const pages =
-      query.user_id !== undefined
+      user_id !== undefined
         ? [
-            page([
-              sql`user_id = ${query.user_id}::text`,
+            page("user_id", [
+              ...among("user_id", user_id),
               ...(statuses.length === 0
                 ? []
                 : [sql`status = ANY(${statuses}::text[])`]),
-              ...bounds,
             ]),
           ]
         : statuses.length === 0
-          ? [page(bounds)]
-          : // Each status is a range of its own in the index.
-            statuses.map((status) =>
-              page([
+          ? [page(undefined, times)]
+          : statuses.map((status) =>
+              page(
+                "final_status",
                 finalStatuses.has(status)
-                  ? sql`final_status = ${status}::text`
-                  : sql`final_status IS NULL AND status = ${status}::text`,
-                ...bounds,
-              ]),
+                  ? among("final_status", status)
+                  : [
+                      sql.literal("final_status IS NULL"),
+                      sql`status = ${status}::text`,
+                      ...times,
+                    ],
+              ),
             );
     const rows = yield* answer(
       pages.length === 1
@@ -481,7 +520,7 @@ const make = Effect.gen(function* () {
           (
             SELECT greatest(0, extract(epoch FROM now() - created_at))::float8
             FROM orders WHERE final_status IS NULL AND status = 'PENDING'
-            ORDER BY created_at, seq LIMIT 1
+            ORDER BY final_status, created_at, seq LIMIT 1
           ) AS age
         FROM order_statistics`,
       ([row]): OrderTally => ({
@@ -552,15 +591,19 @@ const make = Effect.gen(function* () {
       retryAll(sql`
         SELECT order_id FROM orders
         WHERE ${sql.and([
-          sql`final_status = ${moves.retry.from}`,
-          ...(query.user_id === undefined
-            ? []
-            : [sql`user_id = ${query.user_id}::text`]),
-          ...(query.created_before === undefined
-            ? []
-            : [sql`created_at < ${toDate(query.created_before)}::timestamptz`]),
+          ...stretch(
+            query.user_id === undefined ? "final_status" : "user_id",
+            query.user_id ?? moves.retry.from,
+            sql.literal("'-infinity'"),
+            query.created_before === undefined
+              ? sql.literal("'infinity'")
+              : sql`${toDate(query.created_before)}`,
+          ),
+          sql`status = ${moves.retry.from}`,
         ])}
-        ORDER BY created_at, seq
+        ORDER BY ${sql.literal(
+          query.user_id === undefined ? "final_status" : "user_id",
+        )}, created_at, seq
         LIMIT ${query.limit}::integer
         FOR UPDATE SKIP LOCKED`),
   );

@@ -9,6 +9,7 @@ import {
   ByteSize,
   Cause,
   Clock,
+  Data,
   Duration,
   Effect,
   Layer,
@@ -48,6 +49,18 @@ export interface FulfilmentWebhookOptions {
 export class BadSecret extends Schema.TaggedError<BadSecret>()("BadSecret", {
   message: Schema.String,
 }) {}
+
+/**
+ * The receiver did not answer, or says that it cannot. Other failures are about
+ * the one order: whoever answers 500 to an order is there.
+ */
+class ReceiverAway extends Data.TaggedError("ReceiverAway")<{
+  readonly message: string;
+  readonly retryAfter?: Duration.Duration | undefined;
+}> {}
+
+const isAway = (status: number) =>
+  status === 429 || (status >= 502 && status <= 504);
 
 /** Answers that say "not now" rather than "no". */
 const isRetryable = (status: number) =>
@@ -136,7 +149,7 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
     return yield* client.execute(request).pipe(
       Effect.mapError(
         (error: HttpClientError.HttpClientError) =>
-          new FulfilmentFailed({
+          new ReceiverAway({
             message: `the receiver cannot be reached: ${rootMessage(error)}`,
           }),
       ),
@@ -145,7 +158,7 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
-          new FulfilmentFailed({
+          new ReceiverAway({
             message: `the receiver did not answer within ${Duration.format(options.timeout)}`,
           }),
       }),
@@ -157,35 +170,29 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
       breaker
         .execute(post(order), {
           key: "receiver",
-          // A receiver that says no to an order is a receiver that works.
           classify: (exit) => {
             if (exit._tag === "Success") return CircuitBreaker.success;
             const error = Cause.squash(exit.cause);
-            return error instanceof FulfilmentFailed && error.final === true
-              ? CircuitBreaker.success
-              : CircuitBreaker.failure(
-                  error instanceof FulfilmentFailed &&
-                    error.retryAfter !== undefined
-                    ? { retryAfter: error.retryAfter }
-                    : {},
-                );
+            return error instanceof ReceiverAway
+              ? CircuitBreaker.failure({ retryAfter: error.retryAfter })
+              : CircuitBreaker.success;
           },
         })
         .pipe(
-          Effect.catchTag("CircuitBreakerError", (error) =>
-            Effect.fail(
-              new FulfilmentUnavailable({
-                message: "the receiver is away and is left alone for a while",
-                retryAfter:
-                  error.reason._tag === "CircuitOpen"
-                    ? Duration.max(
-                        error.reason.retryAfter,
-                        Duration.millis(200),
-                      )
-                    : Duration.seconds(1),
-              }),
-            ),
-          ),
+          Effect.catchTags({
+            ReceiverAway: ({ message, retryAfter }) =>
+              Effect.fail(failed(message, retryAfter)),
+            CircuitBreakerError: ({ reason }) =>
+              Effect.fail(
+                new FulfilmentUnavailable({
+                  message: "the receiver is away and is left alone for a while",
+                  retryAfter:
+                    reason._tag === "CircuitOpen"
+                      ? Duration.max(reason.retryAfter, Duration.millis(200))
+                      : Duration.seconds(1),
+                }),
+              ),
+          }),
         ),
   });
 });
@@ -203,13 +210,20 @@ const outcomeOf = Effect.fnUntraced(function* (
     return yield* new FulfilmentFailed({ message, final: true });
   }
   const asked = Headers.parseRetryAfter(response.headers["retry-after"] ?? "");
-  if (Result.isFailure(asked)) return yield* new FulfilmentFailed({ message });
   const now = yield* Clock.currentTimeMillis;
-  return yield* new FulfilmentFailed({
-    message,
-    retryAfter: Headers.retryAfterDelay(asked.success, now),
-  });
+  const retryAfter = Result.isSuccess(asked)
+    ? Headers.retryAfterDelay(asked.success, now)
+    : undefined;
+  return yield* isAway(status)
+    ? new ReceiverAway({ message, retryAfter })
+    : failed(message, retryAfter);
 });
+
+const failed = (message: string, retryAfter: Duration.Duration | undefined) =>
+  new FulfilmentFailed({
+    message,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  });
 
 /** The first words of a body of any length, without control characters. */
 const beginning = (response: HttpClientResponse.HttpClientResponse) =>

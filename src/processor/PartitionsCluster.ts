@@ -1,7 +1,7 @@
 /**
  * The partitions are shared by all instances on one database: each partition's
  * actor is a singleton of the cluster (`effect/cluster`), and runs on the one
- * instance that holds the partition's lock, an advisory lock of PostgreSQL.
+ * instance that holds the partition's lease, a row in PostgreSQL.
  *
  * Instances find and watch each other through the database alone, by their
  * heartbeats: there is no port to open between them, and no network between
@@ -33,7 +33,9 @@ export interface PartitionsClusterOptions {
  * How long after its last heartbeat an instance is taken for dead. A killed or
  * frozen one is replaced within this and two looks at the cluster.
  */
-const lockExpiration = Duration.seconds(4);
+const leaseTime = Duration.seconds(4);
+/** A lease is renewed three times in its life; a renewal may take as long. */
+const renewInterval = Duration.millis(1333);
 const lookInterval = Duration.millis(250);
 
 const config = ({ host, port }: PartitionsClusterOptions) =>
@@ -41,9 +43,15 @@ const config = ({ host, port }: PartitionsClusterOptions) =>
     runnerAddress: Option.some(RunnerAddress.make(host, port)),
     // One shard for each partition, so that they spread evenly.
     shardsPerGroup: partitions.length,
-    shardLockExpiration: lockExpiration,
-    shardLockRefreshInterval: Duration.seconds(1),
+    // Leases, not advisory locks: those go with their session, and then all
+    // work here would pause when one connection is cut.
+    shardLockDisableAdvisory: true,
+    shardLockExpiration: leaseTime,
+    shardLockRefreshInterval: renewInterval,
     refreshAssignmentsInterval: lookInterval,
+    // Named for messages, of which there are none; it is also how soon a
+    // failed try for leases is repeated.
+    entityMessagePollInterval: lookInterval,
   });
 
 /** The name of a partition's singleton: one that falls to its own shard. */

@@ -12,6 +12,8 @@ export const sessionSettings = {
   enable_seqscan: "off",
   enable_hashjoin: "off",
   enable_mergejoin: "off",
+  enable_bitmapscan: "off",
+  enable_sort: "off",
   jit: "off",
   synchronous_commit: "on",
   statement_timeout: "15000",

@@ -10,7 +10,9 @@ describe("the example of work of one's own", () => {
       const { url } = yield* TestDatabase;
       const service = yield* Effect.acquireRelease(
         Effect.promise(() =>
-          startService({ DATABASE_URL: url }, "ready", "test/example/main.ts"),
+          startService({ DATABASE_URL: url }, "ready", {
+            main: "test/example/main.ts",
+          }),
         ),
         (service) => Effect.promise(() => service.stop()),
       );

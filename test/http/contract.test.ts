@@ -1,18 +1,24 @@
-/** The HTTP contract, kept by the service on Node with PostgreSQL. */
+/** The HTTP contract, kept by the service on every runtime, with PostgreSQL. */
 import { ManagedRuntime } from "effect";
-import { startService } from "../support/serviceProcess.ts";
+import { type RuntimeName, startService } from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { contractSuite } from "./contractSuite.ts";
 
-contractSuite("the service on Node with PostgreSQL", async (settings) => {
-  const database = ManagedRuntime.make(TestDatabase.layer);
-  const { url } = await database.runPromise(TestDatabase);
-  const service = await startService({ DATABASE_URL: url, ...settings });
-  return {
-    url: service.url,
-    stop: async () => {
-      await service.stop();
-      await database.dispose();
-    },
-  };
-});
+for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
+  contractSuite(`the service on ${runtime}`, async (settings) => {
+    const database = ManagedRuntime.make(TestDatabase.layer);
+    const { url } = await database.runPromise(TestDatabase);
+    const service = await startService(
+      { DATABASE_URL: url, ...settings },
+      "ready",
+      { runtime },
+    );
+    return {
+      url: service.url,
+      stop: async () => {
+        await service.stop();
+        await database.dispose();
+      },
+    };
+  });
+}

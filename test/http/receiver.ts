@@ -20,21 +20,25 @@ export const receiverSettings = { RETRY_BASE: "2 hours", RETRY_CAP: "2 hours" };
 export const startReceiver = async () => {
   const held = new Set<ServerResponse>();
   const refused = new Set<string>();
-  const server = createServer((request, response) => {
-    const chunks: Array<Buffer> = [];
-    request.on("data", (chunk) => chunks.push(chunk));
-    request.on("end", () => {
-      const order = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-      const outcome = order.item_ids[0] as Outcome;
-      if (outcome === "hold") return void held.add(response);
-      if (outcome === "later") return void response.writeHead(503).end();
-      if (outcome === "refuse-once" && !refused.has(order.order_id)) {
-        refused.add(order.order_id);
-        return void response.writeHead(422).end("not deliverable");
-      }
-      response.writeHead(200).end();
-    });
-  });
+  // Not every runtime gives a connection up when it is no longer used.
+  const server = createServer(
+    { keepAliveTimeout: 1000 },
+    (request, response) => {
+      const chunks: Array<Buffer> = [];
+      request.on("data", (chunk) => chunks.push(chunk));
+      request.on("end", () => {
+        const order = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+        const outcome = order.item_ids[0] as Outcome;
+        if (outcome === "hold") return void held.add(response);
+        if (outcome === "later") return void response.writeHead(503).end();
+        if (outcome === "refuse-once" && !refused.has(order.order_id)) {
+          refused.add(order.order_id);
+          return void response.writeHead(422).end("not deliverable");
+        }
+        response.writeHead(200).end();
+      });
+    },
+  );
   await new Promise<void>((resolve) =>
     server.listen(0, "127.0.0.1", () => resolve()),
   );
@@ -42,9 +46,12 @@ export const startReceiver = async () => {
   return {
     url: `http://127.0.0.1:${port}/`,
     stop: async () => {
-      for (const response of held) response.writeHead(200).end();
+      for (const response of held) {
+        response.writeHead(200, { connection: "close" }).end();
+      }
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closed;
     },
   };
 };

@@ -35,20 +35,58 @@ export const until = async <A>(
   }
 };
 
-/** Starts `node src/main.ts` in the checkout, without waiting for it to listen. */
+export type RuntimeName = "node" | "deno";
+
+export interface SpawnOptions {
+  /** On what it runs; Node, unless said otherwise. */
+  readonly runtime?: RuntimeName;
+  /** What it runs, from the root of the checkout; `src/main.ts` by default. */
+  readonly main?: string;
+  /** Where it runs; the root of the checkout by default. */
+  readonly directory?: string;
+}
+
+/** The permissions that the README says the service needs on Deno. */
+const denoPermissions = [
+  "--allow-net",
+  "--allow-env",
+  "--allow-read",
+  "--allow-write",
+  "--allow-sys=hostname",
+];
+
+const command = (runtime: RuntimeName): readonly [string, Array<string>] =>
+  runtime === "node"
+    ? [process.execPath, []]
+    : [
+        join(root, "node_modules/deno/deno"),
+        [
+          "run",
+          "--no-prompt",
+          `--config=${join(root, "deno.json")}`,
+          ...denoPermissions,
+        ],
+      ];
+
+/** Starts the service without waiting for it to listen. */
 export const spawnService = (
   env: Readonly<Record<string, string>>,
-  main = "src/main.ts",
-  directory = root,
+  {
+    directory = root,
+    main = "src/main.ts",
+    runtime = "node",
+  }: SpawnOptions = {},
 ): {
   child: ChildProcess;
   output: () => string;
   ended: Promise<number | string>;
 } => {
-  const child = spawn(process.execPath, [join(root, main)], {
+  const [program, flags] = command(runtime);
+  const child = spawn(program, [...flags, join(root, main)], {
     cwd: directory,
     env: {
       PATH: process.env.PATH ?? "",
+      HOME: process.env.HOME ?? "",
       PORT: "0",
       LOG_FORMAT: "json",
       ...env,
@@ -72,10 +110,9 @@ export const spawnService = (
 export const startService = async (
   env: Readonly<Record<string, string>>,
   waitFor: "listening" | "ready" = "ready",
-  main?: string,
-  directory?: string,
+  options: SpawnOptions = {},
 ): Promise<ServiceProcess> => {
-  const { child, ended, output } = spawnService(env, main, directory);
+  const { child, ended, output } = spawnService(env, options);
   const gone = ended.then((exit) => {
     throw new Error(`the service ended with ${exit}: ${output()}`);
   });

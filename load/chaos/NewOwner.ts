@@ -1,0 +1,68 @@
+/**
+ * Takes orders over from an instance that is taken for dead, as another one
+ * would: with the repository's own statements, on a connection of its own.
+ */
+import { PgClient } from "@effect/sql-pg";
+import { Duration, Effect, Layer, ManagedRuntime, Redacted } from "effect";
+import type { OrderId } from "../../src/domain/Order.ts";
+import { Database } from "../../src/persistence/Database.ts";
+import {
+  type Attempt,
+  OrderRepository,
+} from "../../src/persistence/OrderRepository.ts";
+import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+
+export interface NewOwner {
+  /** Ends an attempt as lost and begins the next; that, if it came to be. */
+  readonly takeOver: (
+    order_id: string,
+    attempt: number,
+  ) => Promise<Attempt | undefined>;
+  /** Whether it did complete. */
+  readonly complete: (attempt: Attempt) => Promise<boolean>;
+  readonly close: () => Promise<void>;
+}
+
+export const open = (databaseUrl: string): NewOwner => {
+  const runtime = ManagedRuntime.make(
+    OrderRepositorySql.layer.pipe(
+      Layer.provideMerge(Database.layer),
+      Layer.provide(
+        PgClient.layer({
+          url: Redacted.make(databaseUrl),
+          maxConnections: 2,
+          // Tells the audit who it was.
+          applicationName: "chaos-new-owner",
+        }),
+      ),
+    ),
+  );
+  const ask = <A, E>(
+    question: (repository: OrderRepository["Service"]) => Effect.Effect<A, E>,
+  ) =>
+    runtime.runPromise(
+      Effect.gen(function* () {
+        yield* (yield* Database).migrated;
+        return yield* question(yield* OrderRepository);
+      }),
+    );
+  return {
+    takeOver: (id, attempt) =>
+      ask((repository) =>
+        Effect.gen(function* () {
+          const order_id = id as OrderId;
+          const isLost = yield* repository.fail({
+            order_id,
+            attempt,
+            error: "the attempt was lost: its owner is frozen",
+            wait: Duration.zero,
+          });
+          if (!isLost) return undefined;
+          yield* repository.begin(order_id);
+          return { order_id, attempt: attempt + 1 };
+        }),
+      ),
+    complete: (attempt) => ask((repository) => repository.complete(attempt)),
+    close: () => runtime.dispose(),
+  };
+};

@@ -1,0 +1,23 @@
+/** Every scenario, in the order they are played. */
+import type { Scenario } from "./Scenario.ts";
+import * as DatabaseFaults from "./scenarios/DatabaseFaults.ts";
+import * as NetworkFaults from "./scenarios/NetworkFaults.ts";
+import { overload } from "./scenarios/Overload.ts";
+import * as ReceiverFaults from "./scenarios/ReceiverFaults.ts";
+import * as ServiceFaults from "./scenarios/ServiceFaults.ts";
+
+export const scenarios: ReadonlyArray<Scenario> = [
+  ServiceFaults.kill,
+  DatabaseFaults.postgresRestart,
+  DatabaseFaults.backendKill,
+  DatabaseFaults.poolExhaustion,
+  NetworkFaults.commitCut,
+  NetworkFaults.slowNetwork,
+  ServiceFaults.freeze,
+  ReceiverFaults.poison,
+  ReceiverFaults.receiverDown,
+  ServiceFaults.clock,
+  DatabaseFaults.heldSnapshot,
+  ServiceFaults.deploy,
+  overload,
+];

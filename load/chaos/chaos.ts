@@ -1,0 +1,105 @@
+/**
+ * `npm run chaos`: every fault that can be made, under load, and what became
+ * of the orders. `--help` tells all.
+ */
+import { writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import * as Postgres from "./Postgres.ts";
+import * as Report from "./Report.ts";
+import { type Judged, play, type Scenario } from "./Scenario.ts";
+import { scenarios } from "./Scenarios.ts";
+
+const help = () => `npm run chaos -- [scenario...] [options]
+
+Plays faults on a real service with a real PostgreSQL, under load, and checks
+that no answered order is lost or completed twice. Ends with 1 if something
+that must hold did not.
+
+  --short      a short form of each: under a minute in all
+  --seed N     replays the faults of a run (default: a new one, told first)
+  --json FILE  writes all figures as JSON
+  --verbose    tells of every fault
+  --logs DIR   leaves there what the service wrote
+
+Scenarios:
+${scenarios.map(({ about, name }) => `  ${name.padEnd(17)}${about}`).join("\n")}
+`;
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    short: { type: "boolean", default: false },
+    seed: { type: "string" },
+    json: { type: "string" },
+    logs: { type: "string" },
+    verbose: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+/** Scenarios one after the other, on a PostgreSQL of their own. */
+const playAll = async (
+  chosen: ReadonlyArray<Scenario>,
+  options: { readonly seed: number; readonly isShort: boolean },
+): Promise<ReadonlyArray<Judged>> => {
+  if (chosen.length === 0) return [];
+  const postgres = await Postgres.open();
+  try {
+    const judged: Array<Judged> = [];
+    for (const scenario of chosen) {
+      const played = await play(scenario, {
+        ...options,
+        postgres,
+        logDir: values.logs,
+        say: (line) => {
+          if (values.verbose) process.stderr.write(`${line}\n`);
+        },
+      });
+      judged.push(played);
+      process.stdout.write(Report.lineOf(played));
+    }
+    return judged;
+  } finally {
+    await postgres.stop();
+  }
+};
+
+const main = async (): Promise<number> => {
+  const unknown = positionals.filter(
+    (name) => !scenarios.some((scenario) => scenario.name === name),
+  );
+  if (values.help || unknown.length > 0) {
+    if (unknown.length > 0) {
+      process.stderr.write(`There is no scenario ${unknown.join(", ")}.\n\n`);
+    }
+    process.stdout.write(help());
+    return values.help ? 0 : 2;
+  }
+  const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
+  const isShort = values.short;
+  const chosen = scenarios.filter(
+    ({ name }) => positionals.length === 0 || positionals.includes(name),
+  );
+  process.stdout.write(
+    `${chosen.length} scenarios, seed ${seed}${isShort ? ", short form" : ""}\n`,
+  );
+  process.stdout.write(Report.heading);
+  // In the short form, those that mostly wait are played beside the others.
+  const beside = isShort ? chosen.filter((_) => _.isMostlyWaiting) : [];
+  const judged = (
+    await Promise.all([
+      playAll(
+        chosen.filter((_) => !beside.includes(_)),
+        { seed, isShort },
+      ),
+      playAll(beside, { seed, isShort }),
+    ])
+  ).flat();
+  process.stdout.write(Report.verdict(judged));
+  if (values.json !== undefined) {
+    await writeFile(values.json, JSON.stringify(judged, null, 2));
+  }
+  return judged.every(({ demands }) => demands.every((_) => _.isMet)) ? 0 : 1;
+};
+
+process.exit(await main());
