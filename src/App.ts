@@ -31,6 +31,7 @@ import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
+import * as JsonLog from "./runtime/JsonLog.ts";
 import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
 
 /** The service, as its settings ask for it, on a runtime. */
@@ -194,11 +195,12 @@ const sampleOrders = (config: AppConfig) =>
 const observability = (runtime: Runtime, config: AppConfig) => {
   const format = config.logFormat ?? (runtime.isTerminal ? "pretty" : "json");
   const logger = Logger.layer([
-    format === "pretty" ? Logger.consolePretty() : batchedJson,
+    format === "pretty" ? Logger.consolePretty() : JsonLog.logger,
   ]);
   const otlp =
     config.otlpEndpoint === undefined
-      ? Layer.empty
+      ? // Spans that nobody would see cost as much as others.
+        Layer.succeed(References.TracerEnabled, false)
       : Otlp.layerJson({
           baseUrl: config.otlpEndpoint.toString(),
           resource: { serviceName: "order-service" },
@@ -213,15 +215,6 @@ const observability = (runtime: Runtime, config: AppConfig) => {
     ),
   );
 };
-
-/** Lines are written together, a tenth of a second late at most. */
-const batchedJson = Logger.batched(Logger.formatJson, {
-  window: "100 millis",
-  flush: (lines) =>
-    Effect.flatMap(Console.Console, (console) =>
-      Effect.sync(() => console.log(lines.join("\n"))),
-    ),
-});
 
 /** Names the setting and what is wrong with it. */
 const configFailed = ({ cause }: Config.ConfigError) => {

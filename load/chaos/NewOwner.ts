@@ -3,8 +3,17 @@
  * would: with the repository's own statements, on a connection of its own.
  */
 import { PgClient } from "@effect/sql-pg";
-import { Duration, Effect, Layer, ManagedRuntime, Redacted } from "effect";
+import {
+  Duration,
+  Effect,
+  Layer,
+  ManagedRuntime,
+  Option,
+  Redacted,
+} from "effect";
+import { SqlClient } from "effect/sql";
 import type { OrderId } from "../../src/domain/Order.ts";
+import type { Partition } from "../../src/domain/Partition.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import {
   type Attempt,
@@ -27,7 +36,7 @@ export const open = (databaseUrl: string): NewOwner => {
   const runtime = ManagedRuntime.make(
     OrderRepositorySql.layer.pipe(
       Layer.provideMerge(Database.layer),
-      Layer.provide(
+      Layer.provideMerge(
         PgClient.layer({
           url: Redacted.make(databaseUrl),
           maxConnections: 2,
@@ -38,7 +47,9 @@ export const open = (databaseUrl: string): NewOwner => {
     ),
   );
   const ask = <A, E>(
-    question: (repository: OrderRepository["Service"]) => Effect.Effect<A, E>,
+    question: (
+      repository: OrderRepository["Service"],
+    ) => Effect.Effect<A, E, SqlClient.SqlClient>,
   ) =>
     runtime.runPromise(
       Effect.gen(function* () {
@@ -58,8 +69,19 @@ export const open = (databaseUrl: string): NewOwner => {
             wait: Duration.zero,
           });
           if (!isLost) return undefined;
-          yield* repository.begin(order_id);
-          return { order_id, attempt: attempt + 1 };
+          const { partition } = Option.getOrThrow(
+            Option.fromUndefinedOr(
+              (yield* (yield* SqlClient.SqlClient)<{ partition: Partition }>`
+                SELECT partition FROM orders WHERE order_id = ${id}`)[0],
+            ),
+          );
+          // As the owner that it stands in for: the partition stays where it is.
+          const epoch = yield* repository.epoch(partition);
+          const begun = yield* repository.begin(order_id, epoch);
+          return Option.map(begun, (_) => ({
+            order_id,
+            attempt: _.attempt,
+          })).pipe(Option.getOrUndefined);
         }),
       ),
     complete: (attempt) => ask((repository) => repository.complete(attempt)),

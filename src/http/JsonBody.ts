@@ -43,21 +43,21 @@ export const read = Effect.fnUntraced(function* (
     });
   }
   const limit = yield* HttpIncomingMessage.MaxBodySize;
-  const tooLarge = new BodyTooLarge({
-    detail: `The body may have at most ${limit} bytes.`,
-  });
+  // Made when it is needed: an error takes microseconds to make.
+  const tooLarge = () =>
+    new BodyTooLarge({ detail: `The body may have at most ${limit} bytes.` });
   if (
     limit !== undefined &&
     Number(request.headers["content-length"] ?? 0) > Number(limit)
   ) {
-    return yield* tooLarge;
+    return yield* tooLarge();
   }
   const bytes = yield* Effect.mapError(
     request.arrayBuffer,
     (error: HttpServerError.HttpServerError) =>
       error.reason._tag === "RequestParseError" &&
       error.reason.reason === "BodyTooLarge"
-        ? tooLarge
+        ? tooLarge()
         : broken("The body broke off before its end."),
   );
   return yield* parseExactly(bytes);

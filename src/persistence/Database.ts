@@ -59,7 +59,10 @@ export class Database extends Context.Service<
       yield* migrate.pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
         Effect.tapError((error) => {
-          if (error._tag === "DatabaseRefused") return Effect.void;
+          if (error._tag === "DatabaseRefused") {
+            state = error.message;
+            return Deferred.succeed(tried, undefined);
+          }
           state = `the database cannot be used yet: ${describe(error)}`;
           return Effect.andThen(
             Deferred.succeed(tried, undefined),
@@ -139,12 +142,22 @@ const migrate = Effect.gen(function* () {
   }
 });
 
-/** The words of a failure, with those of its cause, without secrets. */
+/**
+ * The words of a failure and of what caused it. Callers may read them: of what
+ * the operating system says only the code is told, not the address.
+ */
 export const describe = (
   error: SqlError.SqlError | Migrator.MigrationError,
 ): string => {
-  const cause = error.cause;
-  const detail = cause instanceof Error ? cause.message : "";
+  let first: unknown = error;
+  while (first instanceof Error && first.cause instanceof Error) {
+    first = first.cause;
+  }
+  const { code, message, syscall } = first as Error & {
+    readonly code?: string;
+    readonly syscall?: string;
+  };
+  const detail = syscall === undefined ? message : (code ?? "");
   return detail === "" || error.message.includes(detail)
     ? error.message
     : `${error.message}: ${detail}`;

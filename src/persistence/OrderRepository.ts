@@ -42,8 +42,27 @@ export interface Placement {
 /** An attempt at an order: it may be completed or failed once, by its number. */
 export interface Attempt {
   readonly order_id: OrderId;
+  /** Counts every attempt ever begun: never given twice, whatever is retried. */
   readonly attempt: number;
 }
+
+/** An order with the attempt that has just begun. */
+export interface Begun {
+  readonly order: Order;
+  readonly attempt: number;
+}
+
+/** An attempt that has begun and not ended. */
+export interface Underway extends Attempt {
+  /** What counts against the attempts an order gets, this one included. */
+  readonly attempts: number;
+}
+
+/**
+ * How often a partition has been taken over. Who took it over last owns it;
+ * what a former owner begins or takes back changes nothing.
+ */
+export type Epoch = number;
 
 /** Which orders to list, newest first. */
 export interface OrderQuery {
@@ -82,6 +101,8 @@ export interface Failure extends Attempt {
   readonly error: string;
   /** How long it waits for the next attempt; left out: it is FAILED. */
   readonly wait: Duration.Duration | undefined;
+  /** Given by an owner that ends what another began: it must still own it. */
+  readonly epoch?: Epoch | undefined;
 }
 
 /** Which FAILED orders to retry. */
@@ -120,10 +141,17 @@ export class OrderRepository extends Context.Service<
     /** The orders of a partition that are due, longest due first. */
     due(partition: Partition, limit: number): Answer<ReadonlyArray<OrderId>>;
     /** The attempts of a partition that have begun and not ended. */
-    underway(partition: Partition): Answer<ReadonlyArray<Attempt>>;
+    underway(partition: Partition): Answer<ReadonlyArray<Underway>>;
 
-    /** A due PENDING order becomes PROCESSING, its next attempt counted. */
-    begin(order_id: OrderId): Answer<Option.Option<Order>>;
+    /** Takes a partition over: from now on its former owner begins nothing. */
+    claim(partition: Partition): Answer<Epoch>;
+    /** When it was last taken over. */
+    epoch(partition: Partition): Answer<Epoch>;
+    /**
+     * A due PENDING order becomes PROCESSING, its next attempt counted, if its
+     * partition is still owned by who took it over at `epoch`.
+     */
+    begin(order_id: OrderId, epoch: Epoch): Answer<Option.Option<Begun>>;
     /** COMPLETED, if this attempt is the one under way; says whether it was. */
     complete(attempt: Attempt): Answer<boolean>;
     /** PENDING or FAILED, if this attempt is the one under way. */

@@ -9,6 +9,7 @@ import { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
 import {
   type Attempt,
+  type Epoch,
   type OrderQuery,
   OrderRepository,
 } from "./OrderRepository.ts";
@@ -18,11 +19,16 @@ interface Row {
   readonly seq: bigint;
   readonly partition: Partition;
   readonly due_at: DateTime.Utc;
+  /** Attempts ever begun. */
+  readonly begun: number;
 }
 
 const make = Effect.sync(() => {
   const rows = new Map<string, Row>();
   let processingSeconds = 0;
+
+  const epochs = new Map<Partition, Epoch>();
+  const epochOf = (partition: Partition): Epoch => epochs.get(partition) ?? 0;
 
   /** Moves an order on, if it is in `from`; the row as it is afterwards. */
   const move = (
@@ -44,6 +50,7 @@ const make = Effect.sync(() => {
       const moved: Row = {
         ...row,
         due_at: due,
+        begun: to === "PROCESSING" ? row.begun + 1 : row.begun,
         order: {
           ...order,
           next_attempt_at:
@@ -59,7 +66,7 @@ const make = Effect.sync(() => {
     ({ order_id, attempt }: Attempt) =>
     () => {
       const row = rows.get(order_id);
-      return row?.order.attempts === attempt ? row : undefined;
+      return row?.begun === attempt ? row : undefined;
     };
 
   const inPartition = (partition: Partition, status: OrderStatus) =>
@@ -124,6 +131,7 @@ const make = Effect.sync(() => {
           seq,
           partition,
           due_at: now,
+          begun: 0,
         });
         return { order: placed, isNew: true };
       }),
@@ -188,18 +196,27 @@ const make = Effect.sync(() => {
       ),
     underway: (partition) =>
       Effect.sync(() =>
-        inPartition(partition, "PROCESSING").map(({ order }) => ({
+        inPartition(partition, "PROCESSING").map(({ begun, order }) => ({
           order_id: order.order_id,
-          attempt: order.attempts,
+          attempt: begun,
+          attempts: order.attempts,
         })),
       ),
 
-    begin: (order_id: OrderId) =>
+    claim: (partition) =>
+      Effect.sync(() => {
+        const epoch = epochOf(partition) + 1;
+        epochs.set(partition, epoch);
+        return epoch;
+      }),
+    epoch: (partition) => Effect.sync(() => epochOf(partition)),
+    begin: (order_id: OrderId, epoch: Epoch) =>
       Effect.flatMap(DateTime.now, (now) => {
         const dueRow = () => {
           const row = rows.get(order_id);
           return row !== undefined &&
-            row.due_at.epochMilliseconds <= now.epochMilliseconds
+            row.due_at.epochMilliseconds <= now.epochMilliseconds &&
+            epochOf(row.partition) === epoch
             ? row
             : undefined;
         };
@@ -207,7 +224,12 @@ const make = Effect.sync(() => {
           attempts: order.attempts + 1,
           processing_started_at: now,
         }));
-      }).pipe(Effect.map(Option.map((row) => row.order))),
+      }).pipe(
+        Effect.map(
+          Option.map(({ begun, order }) => ({ order, attempt: begun })),
+        ),
+      ),
+
     complete: (attempt) =>
       move(underway(attempt), moves.complete, (now) => ({
         processing_completed_at: now,
@@ -228,7 +250,14 @@ const make = Effect.sync(() => {
     fail: (failure) =>
       Effect.flatMap(DateTime.now, (now) =>
         move(
-          underway(failure),
+          () => {
+            const row = underway(failure)();
+            return row !== undefined &&
+              (failure.epoch ?? epochOf(row.partition)) ===
+                epochOf(row.partition)
+              ? row
+              : undefined;
+          },
           failure.wait === undefined ? moves.bury : moves.postpone,
           () => ({ last_error: failure.error }),
           DateTime.addDuration(now, failure.wait ?? Duration.zero),

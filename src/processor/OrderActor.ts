@@ -35,6 +35,7 @@ import { afterFailure, type RetryPolicy } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import type {
   Attempt,
+  Epoch,
   OrderRepository,
   RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
@@ -95,6 +96,9 @@ export const pollInterval = Duration.seconds(1);
  */
 const pollsInDoubt: ReadonlyArray<number> = [0, 1, 3, 7, 15, 31];
 
+/** How often an actor looks whether it still owns its partition. */
+const ownershipInterval = Duration.seconds(5);
+
 /** An outage of the database is waited out: first so long, then longer. */
 const outageWaitMin = Duration.millis(100);
 const outageWaitMax = Duration.seconds(2);
@@ -134,6 +138,11 @@ export const make = Effect.fnUntraced(function* (
     pollsSinceFault = 0;
   };
   let draining = false;
+  /** What the partition was claimed at. */
+  let epoch: Epoch = 0;
+  /** When it was last looked whether that is the newest, and what was seen. */
+  let checkedAt = 0;
+  let wasOwner = true;
   const clock = yield* Clock.Clock;
   /** When an order last began or ended, or there was nothing to do. */
   let movedAt = clock.currentTimeMillisUnsafe();
@@ -170,12 +179,13 @@ export const make = Effect.fnUntraced(function* (
 
   const endFailed = Effect.fnUntraced(function* (
     attempt: Attempt,
+    attempts: number,
     failed: FailedWork,
     restore: Restore,
   ) {
     const next = afterFailure(
       {
-        attempt: attempt.attempt,
+        attempt: attempts,
         final: failed.final === true,
         retryAfter: failed.retryAfter,
       },
@@ -243,12 +253,15 @@ export const make = Effect.fnUntraced(function* (
   const work = (order_id: OrderId) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        const begun = yield* persist(repository.begin(order_id), restore);
-        // Cancelled, or begun before by a hand-over that came twice.
+        const begun = yield* persist(
+          repository.begin(order_id, epoch),
+          restore,
+        );
         moved();
+        // Cancelled, begun by a hand-over that came twice, or no longer ours.
         if (Option.isNone(begun)) return;
-        const order = begun.value;
-        const attempt = { order_id, attempt: order.attempts };
+        const { order } = begun.value;
+        const attempt = { order_id, attempt: begun.value.attempt };
         yield* Effect.logDebug("order begun", attempt);
         if (order.processing_started_at !== null && order.attempts === 1) {
           yield* Metric.update(
@@ -283,7 +296,12 @@ export const make = Effect.fnUntraced(function* (
         if (draining && Cause.hasInterrupts(exit.cause)) {
           return yield* giveBack(attempt, Duration.zero, restore);
         }
-        return yield* endFailed(attempt, reason(exit.cause), restore);
+        return yield* endFailed(
+          attempt,
+          order.attempts,
+          reason(exit.cause),
+          restore,
+        );
       }),
     );
 
@@ -344,12 +362,14 @@ export const make = Effect.fnUntraced(function* (
     });
     yield* Effect.forEach(
       lostOnes,
-      (attempt) =>
+      ({ attempt, attempts, order_id }) =>
         repository.fail({
-          ...attempt,
+          order_id,
+          attempt,
+          epoch,
           error: lostAttempt,
           wait:
-            attempt.attempt >= options.retryPolicy.maxAttempts
+            attempts >= options.retryPolicy.maxAttempts
               ? undefined
               : Duration.zero,
         }),
@@ -371,9 +391,28 @@ export const make = Effect.fnUntraced(function* (
     if (due.length === limit) behind = true;
   });
 
+  /**
+   * Whoever took the partition over while this was believed to own it may be
+   * gone again. So this does not wait for ever: it starts anew, and claims.
+   * Long before that, an owner that has lost its lease has been interrupted.
+   */
+  const checkOwnership = Effect.gen(function* () {
+    const now = clock.currentTimeMillisUnsafe();
+    if (now - checkedAt < Duration.toMillis(ownershipInterval)) return;
+    checkedAt = now;
+    const isOwner = (yield* repository.epoch(partition)) === epoch;
+    if (!isOwner && !wasOwner) {
+      return yield* Effect.die(
+        new Error(`partition ${partition} was taken over by somebody else`),
+      );
+    }
+    wasOwner = isOwner;
+  });
+
   const read = Effect.gen(function* () {
     while (true) {
       yield* Effect.gen(function* () {
+        yield* checkOwnership;
         if (pollsInDoubt.includes(pollsSinceFault)) yield* takeBack;
         pollsSinceFault += 1;
         yield* readOn;
@@ -399,7 +438,17 @@ export const make = Effect.fnUntraced(function* (
     yield* FiberSet.clear(inWork);
   });
 
-  const run: Effect.Effect<never> = Effect.raceFirst(consume, read).pipe(
+  /** From here on, a former owner begins nothing and takes nothing back. */
+  const claim = Effect.flatMap(
+    persist(repository.claim(partition), (wait) => wait),
+    (claimed) =>
+      Effect.sync(() => {
+        epoch = claimed;
+      }),
+  );
+
+  const run: Effect.Effect<never> = claim.pipe(
+    Effect.andThen(Effect.raceFirst(consume, read)),
     Effect.onExit(() => drain),
   );
 

@@ -14,7 +14,7 @@ const noOrder = [
   ["NUL inside", "a%00b"],
   ["a line break", "a%0Ab"],
   ["a space", "%20"],
-  ["a percent sign", "%25"],
+  ["a percent sign", "never%25placed"],
 ] as const;
 
 /** Paths that are no text at all, or too long to be looked at. */

@@ -193,7 +193,7 @@ describe("the order processor", () => {
     Effect.gen(function* () {
       const repository = yield* OrderRepository;
       const { order } = yield* repository.insert(newOrder("A"), partition);
-      yield* repository.begin(order.order_id);
+      yield* repository.begin(order.order_id, 0);
       yield* start;
       yield* TestClock.adjust("1 second");
       const completed = Option.getOrThrow(yield* repository.find("A"));
@@ -211,7 +211,7 @@ describe("the order processor", () => {
       const repository = yield* OrderRepository;
       const { order } = yield* repository.insert(newOrder("A"), partition);
       for (const attempt of [1, 2, 3]) {
-        yield* repository.begin(order.order_id);
+        yield* repository.begin(order.order_id, 0);
         if (attempt === 3) break;
         yield* repository.fail({
           order_id: order.order_id,
@@ -502,7 +502,8 @@ describe("the order processor", () => {
         Effect.provide(
           service(oneSecond, {}, (repository) => ({
             ...repository,
-            begin: (order_id) => unlessAway(repository.begin(order_id)),
+            begin: (order_id, epoch) =>
+              unlessAway(repository.begin(order_id, epoch)),
             complete: (attempt) => unlessAway(repository.complete(attempt)),
             due: (partition, limit) =>
               unlessAway(repository.due(partition, limit)),
@@ -528,16 +529,16 @@ describe("the order processor", () => {
         Effect.provide(
           service(oneSecond, {}, (repository) => ({
             ...repository,
-            begin: (order_id) =>
+            begin: (order_id, epoch) =>
               Effect.flatMap(Ref.getAndSet(cut, false), (isCut) =>
                 isCut
                   ? Effect.andThen(
-                      repository.begin(order_id),
+                      repository.begin(order_id, epoch),
                       Effect.fail(
                         new RepositoryUnavailable({ reason: "cut off" }),
                       ),
                     )
-                  : repository.begin(order_id),
+                  : repository.begin(order_id, epoch),
               ),
           })),
         ),
