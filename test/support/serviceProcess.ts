@@ -117,19 +117,20 @@ export const startService = async (
     throw new Error(`the service ended with ${exit}: ${output()}`);
   });
   gone.catch(() => {});
-  const url = await Promise.race([
-    gone,
-    until(
+  const started = async () => {
+    const url = await until(
       "listening",
       async () => /listening on (http:\S+?)"/.exec(output())?.[1],
-    ),
-  ]);
-  if (waitFor === "ready") {
-    await Promise.race([
-      gone,
-      until("ready", async () => (await fetch(`${url}/health/ready`)).ok),
-    ]);
-  }
+    );
+    if (waitFor === "ready") {
+      await until("ready", async () => (await fetch(`${url}/health/ready`)).ok);
+    }
+    return url;
+  };
+  const url = await Promise.race([gone, started()]).catch((error) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
   return {
     url,
     child,

@@ -1,0 +1,169 @@
+/** Bringing the database to its schema, and telling whether it can be used. */
+import { assert, describe, it } from "@effect/vitest";
+import { Effect, Exit, Layer, Option, Redacted } from "effect";
+import { SqlClient } from "effect/sql";
+import { Partition } from "../../src/domain/Partition.ts";
+import {
+  Database,
+  type DatabaseRefused,
+} from "../../src/persistence/Database.ts";
+import {
+  migrationsTable,
+  newestMigration,
+} from "../../src/persistence/Migrations.ts";
+import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
+import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import * as Postgres from "../../src/runtime/Postgres.ts";
+import { freePort, startPostgres } from "../support/postgresServer.ts";
+import { until } from "../support/serviceProcess.ts";
+import { TestDatabase } from "../support/testDatabase.ts";
+import { assertTallyIsCount, newOrder } from "./orderRepositorySuite.ts";
+
+/** An instance of the service, as far as it concerns the database. */
+const instance = (url: string) =>
+  OrderRepositorySql.layer.pipe(
+    Layer.provideMerge(Database.layer),
+    Layer.provideMerge(
+      Postgres.layer({ url: Redacted.make(url), poolSize: 2 }),
+    ),
+  );
+
+const started = (url: string) => Layer.build(Layer.fresh(instance(url)));
+
+const succeeds =
+  <A, E>(effect: Effect.Effect<A, E>) =>
+  async () =>
+    Exit.isSuccess(await Effect.runPromiseExit(effect));
+
+const partition = Partition.make(1);
+
+describe("the schema", () => {
+  it.live("is made once by instances that start together", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      const databases = yield* Effect.forEach(
+        Array.from({ length: 5 }),
+        () =>
+          Effect.gen(function* () {
+            const context = yield* started(url);
+            const database = yield* Effect.provide(Database, context);
+            yield* database.migrated;
+            yield* database.check;
+            return yield* Effect.provide(OrderRepository, context);
+          }),
+        { concurrency: "unbounded" },
+      );
+      assert.strictEqual(databases.length, 5);
+      for (const [index, repository] of databases.entries()) {
+        yield* repository.insert(newOrder(`A${index}`), partition);
+        assert.strictEqual((yield* repository.tally).accepted, index + 1);
+        yield* assertTallyIsCount(repository);
+      }
+      const context = yield* started(url);
+      const sql = yield* Effect.provide(SqlClient.SqlClient, context);
+      const rows = yield* sql<{ migration_id: number }>`
+        SELECT migration_id FROM ${sql(migrationsTable)} ORDER BY migration_id`;
+      assert.deepStrictEqual(
+        rows.map((row) => row.migration_id),
+        Array.from({ length: newestMigration }, (_, index) => index + 1),
+      );
+      const slots = yield* sql`SELECT slot FROM order_statistics`;
+      assert.strictEqual(slots.length, 64);
+    }).pipe(Effect.provide(TestDatabase.layer)),
+  );
+
+  it.live("is refused when it is newer than the code", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const context = yield* started(url);
+          const database = yield* Effect.provide(Database, context);
+          const sql = yield* Effect.provide(SqlClient.SqlClient, context);
+          yield* database.migrated;
+          yield* sql`INSERT INTO ${sql(migrationsTable)}
+            ${sql.insert({ migration_id: 4711, name: "from_the_future" })}`;
+        }),
+      );
+      const context = yield* started(url);
+      const database = yield* Effect.provide(Database, context);
+      const repository = yield* Effect.provide(OrderRepository, context);
+      const refused: DatabaseRefused = yield* Effect.flip(database.refused);
+      assert.strictEqual(refused._tag, "DatabaseRefused");
+      assert.include(refused.message, "migration 4711");
+      assert.include(refused.message, `up to ${newestMigration}`);
+      for (const effect of [
+        database.isMigrated,
+        database.check,
+        repository.insert(newOrder("A"), partition),
+      ]) {
+        const error = yield* Effect.flip<
+          unknown,
+          { _tag: string; message: string },
+          never
+        >(effect);
+        assert.strictEqual(error._tag, "RepositoryUnavailable");
+        assert.include(error.message, "migration 4711");
+      }
+    }).pipe(Effect.provide(TestDatabase.layer)),
+  );
+});
+
+describe("the database", () => {
+  it.live(
+    "is waited for when it is away at the start, and again later",
+    () =>
+      Effect.gen(function* () {
+        const port = yield* Effect.promise(freePort);
+        const url = `postgres://postgres:password@127.0.0.1:${port}/postgres`;
+        const context = yield* started(url);
+        const database = yield* Effect.provide(Database, context);
+        const repository = yield* Effect.provide(OrderRepository, context);
+        const assertAway = Effect.gen(function* () {
+          for (const effect of [
+            database.check,
+            repository.find("A"),
+            repository.insert(newOrder("A"), partition),
+            repository.tally,
+          ]) {
+            const error = yield* Effect.flip<
+              unknown,
+              { _tag: string; message: string },
+              never
+            >(effect);
+            assert.strictEqual(error._tag, "RepositoryUnavailable");
+            assert.notInclude(error.message, "password");
+          }
+        });
+
+        yield* assertAway;
+        const { reason } = yield* Effect.flip(database.isMigrated);
+        assert.include(reason, "ECONNREFUSED");
+
+        const postgres = yield* Effect.acquireRelease(
+          Effect.promise(() => startPostgres([], port)),
+          (postgres) => Effect.promise(() => postgres.stop()),
+        );
+        yield* database.migrated;
+        yield* database.isMigrated;
+        yield* database.check;
+        const placement = yield* repository.insert(newOrder("A"), partition);
+        assert.isTrue(placement.isNew);
+
+        // The server dies under its clients; a new one takes its place.
+        yield* Effect.promise(() => postgres.crash());
+        yield* assertAway;
+        yield* database.isMigrated;
+        yield* Effect.promise(() => postgres.start());
+        yield* Effect.promise(() =>
+          until("the database is back", succeeds(database.check)),
+        );
+        yield* Effect.promise(() =>
+          until("orders are found", succeeds(repository.find("A"))),
+        );
+        assert.isTrue(Option.isSome(yield* repository.find("A")));
+        yield* assertTallyIsCount(repository);
+      }),
+    60_000,
+  );
+});

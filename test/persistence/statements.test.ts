@@ -1,0 +1,423 @@
+/**
+ * How the statements of `OrderRepositorySql` do on a real PostgreSQL: how few
+ * they are, which indexes they read, and what an update costs.
+ */
+import { assert, layer } from "@effect/vitest";
+import { DateTime, Duration, Effect, Layer, Option } from "effect";
+import { SqlClient } from "effect/sql";
+import { UserId } from "../../src/domain/Order.ts";
+import { Partition } from "../../src/domain/Partition.ts";
+import { Database } from "../../src/persistence/Database.ts";
+import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
+import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import * as TestDatabase from "../support/testDatabase.ts";
+import { assertTallyIsCount, id, newOrder } from "./orderRepositorySuite.ts";
+import * as Recording from "./recordingClient.ts";
+
+const partition = Partition.make(7);
+
+const migrated = Layer.effectDiscard(
+  Effect.flatMap(Database, (database) => database.migrated),
+);
+
+const repositoryLayer = migrated.pipe(
+  Layer.provideMerge(OrderRepositorySql.layer),
+  Layer.provideMerge(Database.layer),
+);
+
+const recordedLayer = repositoryLayer.pipe(
+  Layer.provideMerge(Recording.layer),
+  Layer.provide(TestDatabase.layerSql),
+);
+
+/** Concurrent callers of one operation, and the most statements for all. */
+const callers = 500;
+const statementsMax = 10;
+
+layer(recordedLayer, { excludeTestServices: true })(
+  "many callers of OrderRepositorySql",
+  (it) => {
+    it.effect("share a few statements", () =>
+      Effect.gen(function* () {
+        const repository = yield* OrderRepository;
+        const { during } = yield* Recording.Recorder;
+        const ids = Array.from({ length: callers }, (_, index) =>
+          id(`A${index}`),
+        );
+        const isDone: Array<boolean> = [];
+        const counted = Effect.fnUntraced(function* <E>(
+          what: string,
+          call: (order_id: (typeof ids)[number]) => Effect.Effect<boolean, E>,
+        ) {
+          const statements = yield* during(
+            Effect.forEach(
+              ids,
+              (order_id) =>
+                Effect.map(call(order_id), (done) => isDone.push(done)),
+              { concurrency: "unbounded", discard: true },
+            ),
+          );
+          assert.isAtLeast(statements.length, 1, what);
+          assert.isAtMost(statements.length, statementsMax, what);
+        });
+        const first = (order_id: (typeof ids)[number]) => ({
+          order_id,
+          attempt: 1,
+        });
+        yield* counted("insert", (order_id) =>
+          Effect.map(
+            repository.insert(newOrder(order_id), partition),
+            (placement) => placement.isNew,
+          ),
+        );
+        yield* counted("find", (order_id) =>
+          Effect.map(repository.find(order_id), Option.isSome),
+        );
+        yield* counted("begin", (order_id) =>
+          Effect.map(repository.begin(order_id, 0), Option.isSome),
+        );
+        yield* counted("release", (order_id) =>
+          repository.release({ ...first(order_id), wait: Duration.zero }),
+        );
+        yield* counted("begin again", (order_id) =>
+          Effect.map(repository.begin(order_id, 0), Option.isSome),
+        );
+        yield* counted("fail", (order_id) =>
+          repository.fail({
+            order_id,
+            attempt: 2,
+            error: "no",
+            wait: Duration.zero,
+          }),
+        );
+        yield* counted("begin once more", (order_id) =>
+          Effect.map(repository.begin(order_id, 0), Option.isSome),
+        );
+        yield* counted("complete", (order_id) =>
+          repository.complete({ order_id, attempt: 3 }),
+        );
+        yield* counted("due", () =>
+          Effect.map(repository.due(partition, 1), (due) => due.length === 0),
+        );
+        assert.strictEqual(isDone.length, 9 * callers);
+        assert.isTrue(isDone.every((done) => done));
+        yield* assertTallyIsCount(repository);
+      }),
+    );
+  },
+);
+
+// -- plans -------------------------------------------------------------------
+
+interface PlanNode {
+  readonly "Node Type": string;
+  readonly "Relation Name"?: string;
+  readonly "Index Name"?: string;
+  readonly Plans?: ReadonlyArray<PlanNode>;
+}
+
+const nodesOf = (node: PlanNode): ReadonlyArray<PlanNode> => [
+  node,
+  ...(node.Plans ?? []).flatMap(nodesOf),
+];
+
+/** The plan for these parameters, and the one kept for any parameters. */
+const plansOf = Effect.fnUntraced(function* (statement: Recording.Recorded) {
+  const { unrecorded: sql } = yield* Recording.Recorder;
+  const explain = "EXPLAIN (FORMAT JSON, COSTS OFF)";
+  const parse = (rows: ReadonlyArray<object>) => {
+    const [plan] = Object.values(rows[0] ?? {}).flat() as [{ Plan: PlanNode }];
+    return nodesOf(plan.Plan);
+  };
+  return yield* sql.withTransaction(
+    Effect.gen(function* () {
+      const custom = yield* sql.unsafe<object>(
+        `${explain} ${statement.text}`,
+        statement.params,
+      );
+      yield* sql`SET LOCAL plan_cache_mode = 'force_generic_plan'`;
+      yield* sql.unsafe(`PREPARE explained AS ${statement.text}`);
+      const nulls = statement.params.map(() => "NULL").join(", ");
+      const generic = yield* sql.unsafe<object>(
+        `${explain} EXECUTE explained${nulls === "" ? "" : `(${nulls})`}`,
+      );
+      yield* sql`DEALLOCATE explained`;
+      return [parse(custom), parse(generic)];
+    }),
+  );
+});
+
+/** Buffers of 8 KiB that a statement touches. */
+const buffersOf = Effect.fnUntraced(function* (statement: Recording.Recorded) {
+  const { unrecorded: sql } = yield* Recording.Recorder;
+  const rows = yield* sql.unsafe<object>(
+    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`,
+    statement.params,
+  );
+  const [{ Plan }] = Object.values(rows[0] ?? {}).flat() as [
+    { Plan: Record<string, number> },
+  ];
+  return (Plan["Shared Hit Blocks"] ?? 0) + (Plan["Shared Read Blocks"] ?? 0);
+});
+
+const orderCount = 50_000;
+
+/**
+ * Orders that the planner knows nothing of, spread as they would be: those of
+ * long ago are all COMPLETED, and some users came long ago only.
+ */
+const filled = Effect.gen(function* () {
+  const { unrecorded: sql } = yield* Recording.Recorder;
+  yield* sql`INSERT INTO orders (order_id, user_id, item_ids, total_amount,
+      partition, created_at, due_at, status, attempts)
+    SELECT 'O' || n,
+      CASE WHEN n > 20000 AND n % 2 = 0 THEN 'U7' ELSE 'V' || n % 500 END,
+      '["ITEM001"]', 1, n % 32,
+      now() - n * interval '1 second', now() - n * interval '1 second',
+      CASE WHEN n > 20000 THEN 'COMPLETED' ELSE
+        (ARRAY['PENDING', 'PENDING', 'PENDING', 'COMPLETED', 'FAILED',
+          'CANCELLED'])[1 + n % 6] END, 1
+    FROM generate_series(1, ${orderCount}::integer) AS n`;
+});
+
+/** The index each statement is to read orders by; two for a join of both. */
+const statements = Effect.gen(function* () {
+  const repository = yield* OrderRepository;
+  const { orders } = yield* repository.list({ limit: 1 });
+  const newest = orders[0]?.created_at as DateTime.Utc;
+  const after = {
+    created_at: DateTime.subtract(newest, { hours: 1 }),
+    seq: 1000n,
+  };
+  const ids = Array.from({ length: 300 }, (_, index) => id(`O${index * 7}`));
+  const each = <A, E>(
+    call: (order_id: (typeof ids)[number]) => Effect.Effect<A, E>,
+  ) => Effect.forEach(ids, call, { concurrency: "unbounded" });
+  const attempt = { order_id: id("O6"), attempt: 1 };
+  const bounds = {
+    created_after: DateTime.subtract(newest, { hours: 2 }),
+    created_before: DateTime.subtract(newest, { hours: 1 }),
+  };
+  const user_id = UserId.make("U7");
+  const limit = 50;
+  const { list } = repository;
+  const failure = { ...attempt, error: "no" };
+  return {
+    "find one": [repository.find("O77"), "orders_pkey"],
+    "find many": [each(repository.find), "orders_pkey"],
+    "insert what exists": [
+      repository.insert(newOrder("O77"), partition),
+      "orders_pkey",
+    ],
+    "begin one": [repository.begin(id("O6"), 0), "orders_pkey"],
+    "begin many": [
+      each((order_id) => repository.begin(order_id, 0)),
+      "orders_pkey",
+    ],
+    "complete one": [repository.complete(attempt), "orders_pkey"],
+    "complete many": [
+      each((order_id) => repository.complete({ order_id, attempt: 1 })),
+      "orders_pkey",
+    ],
+    fail: [repository.fail({ ...failure, wait: Duration.zero }), "orders_pkey"],
+    bury: [repository.fail({ ...failure, wait: undefined }), "orders_pkey"],
+    release: [
+      repository.release({ ...attempt, wait: Duration.zero }),
+      "orders_pkey",
+    ],
+    cancel: [repository.cancel("O6"), "orders_pkey"],
+    retry: [repository.retry("O6"), "orders_pkey"],
+    "retry many": [
+      repository.retryMany({ limit, created_before: bounds.created_before }),
+      "orders_by_final_status",
+      "orders_pkey",
+    ],
+    "retry many of a user": [
+      repository.retryMany({ limit, user_id }),
+      "orders_of_user",
+      "orders_pkey",
+    ],
+    due: [repository.due(partition, 100), "orders_open"],
+    "due in all partitions": [
+      Effect.forEach(
+        Array.from({ length: 32 }, (_, index) => Partition.make(index)),
+        (partition) => repository.due(partition, 10),
+        { concurrency: "unbounded" },
+      ),
+      "orders_open",
+    ],
+    underway: [repository.underway(partition), "orders_open"],
+    "list, first page": [list({ limit }), "orders_newest"],
+    "list, next page": [list({ limit, after }), "orders_newest"],
+    "list, between times": [list({ limit, ...bounds }), "orders_newest"],
+    "list PENDING": [
+      list({ limit, status: ["PENDING"] }),
+      "orders_by_final_status",
+    ],
+    "list PENDING, next page": [
+      list({ limit, after, status: ["PENDING"] }),
+      "orders_by_final_status",
+    ],
+    "list COMPLETED": [
+      list({ limit, status: ["COMPLETED"] }),
+      "orders_by_final_status",
+    ],
+    "list COMPLETED, next page, between times": [
+      list({ limit, after, status: ["COMPLETED"], ...bounds }),
+      "orders_by_final_status",
+    ],
+    "list several statuses": [
+      list({ limit, after, status: ["PENDING", "FAILED", "CANCELLED"] }),
+      "orders_by_final_status",
+    ],
+    "list of a user": [list({ limit, user_id }), "orders_of_user"],
+    "list of a user, next page": [
+      list({ limit, user_id, after }),
+      "orders_of_user",
+    ],
+    "list of a user, by status, between times": [
+      list({ limit, user_id, status: ["FAILED", "PENDING"], ...bounds }),
+      "orders_of_user",
+    ],
+    tally: [repository.tally, "orders_by_final_status"],
+    "is empty": [repository.isEmpty, "orders_newest"],
+  } as const;
+});
+
+/** A page or a batch of orders is some hundred buffers; all are thousands. */
+const buffersMax = 1500;
+
+/** What is wrong with the plans of the statements, in words. */
+const faultsOfPlans = Effect.gen(function* () {
+  const { during } = yield* Recording.Recorder;
+  const faults: Array<string> = [];
+  for (const [name, [effect, ...indexes]] of Object.entries(
+    yield* statements,
+  )) {
+    const recorded = yield* during(effect as Effect.Effect<unknown, unknown>);
+    assert.isAtLeast(recorded.length, 1, name);
+    for (const statement of recorded) {
+      const [custom = [], generic = []] = yield* plansOf(statement);
+      for (const [kind, plan] of Object.entries({ custom, generic })) {
+        const scans = plan.filter((node) => node["Relation Name"] === "orders");
+        if (scans.some((node) => node["Node Type"] === "Seq Scan")) {
+          faults.push(`${name}: the ${kind} plan scans all orders`);
+        }
+        const isInsert = statement.text.includes("INSERT INTO orders");
+        const used = new Set(plan.flatMap((node) => node["Index Name"] ?? []));
+        used.delete("order_statistics_pkey");
+        used.delete("partition_owners_pkey");
+        const expected = isInsert ? [] : indexes;
+        if (used.symmetricDifference(new Set(expected)).size > 0) {
+          faults.push(
+            `${name}: the ${kind} plan reads ${[...used].join(", ")} instead of ${expected.join(", ")}`,
+          );
+        }
+      }
+      if (/UPDATE|INSERT/.test(statement.text)) continue;
+      const buffers = yield* buffersOf(statement);
+      if (buffers > buffersMax) {
+        faults.push(`${name}: touches ${buffers} buffers`);
+      }
+    }
+  }
+  return faults;
+});
+
+layer(recordedLayer, { excludeTestServices: true })(
+  "the statements of OrderRepositorySql on a table never analysed",
+  (it) => {
+    it.effect(
+      "read the index that was made for them",
+      () =>
+        Effect.gen(function* () {
+          const { unrecorded: sql } = yield* Recording.Recorder;
+          yield* sql`ALTER TABLE orders SET (autovacuum_enabled = off)`;
+          yield* filled;
+          assert.deepStrictEqual(yield* faultsOfPlans, []);
+        }),
+      60_000,
+    );
+  },
+);
+
+layer(recordedLayer, { excludeTestServices: true })(
+  "the statements of OrderRepositorySql on a table analysed when empty",
+  (it) => {
+    it.effect(
+      "read the index that was made for them",
+      () =>
+        Effect.gen(function* () {
+          const { unrecorded: sql } = yield* Recording.Recorder;
+          yield* sql`ALTER TABLE orders SET (autovacuum_enabled = off)`;
+          yield* sql`ANALYZE orders`;
+          yield* filled;
+          assert.deepStrictEqual(yield* faultsOfPlans, []);
+        }),
+      60_000,
+    );
+  },
+);
+
+layer(recordedLayer, { excludeTestServices: true })(
+  "the statements of OrderRepositorySql on a table well known",
+  (it) => {
+    it.effect(
+      "read the index that was made for them",
+      () =>
+        Effect.gen(function* () {
+          const { unrecorded: sql } = yield* Recording.Recorder;
+          yield* sql`ALTER TABLE orders SET (autovacuum_enabled = off)`;
+          yield* filled;
+          yield* sql`ANALYZE orders`;
+          assert.deepStrictEqual(yield* faultsOfPlans, []);
+        }),
+      60_000,
+    );
+  },
+);
+
+layer(repositoryLayer.pipe(Layer.provideMerge(TestDatabase.layerSql)), {
+  excludeTestServices: true,
+})("beginning an attempt", (it) => {
+  it.effect("changes no index, also when many begin together", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient;
+      const repository = yield* OrderRepository;
+      yield* sql`ALTER TABLE orders SET (autovacuum_enabled = off)`;
+      const ids = Array.from({ length: 500 }, (_, index) => id(`A${index}`));
+      const each = <A, E>(
+        call: (order_id: (typeof ids)[number]) => Effect.Effect<A, E>,
+      ) => Effect.forEach(ids, call, { concurrency: "unbounded" });
+      yield* each((order_id) =>
+        repository.insert(newOrder(order_id), partition),
+      );
+      const begun = yield* each((order_id) => repository.begin(order_id, 0));
+      assert.strictEqual(begun.filter(Option.isSome).length, ids.length);
+      const updates = yield* updatesOf("orders");
+      assert.strictEqual(updates.all, ids.length);
+      assert.isAtLeast(updates.heapOnly, 0.9 * ids.length);
+    }),
+  );
+});
+
+/** The updates of a table that the server has counted, once it has them all. */
+const updatesOf = Effect.fnUntraced(function* (table: string) {
+  const sql = yield* SqlClient.SqlClient;
+  // Each session hands in its own counts; as many as the pool has at most.
+  yield* Effect.forEach(
+    Array.from({ length: 5 }),
+    () =>
+      sql.withTransaction(
+        Effect.andThen(
+          sql`SELECT pg_stat_force_next_flush()`,
+          sql`SELECT pg_sleep(0.1)`,
+        ),
+      ),
+    { concurrency: "unbounded", discard: true },
+  );
+  const [row] = yield* sql<{ all: number; heap_only: number }>`
+    SELECT n_tup_upd::float8 AS all, n_tup_hot_upd::float8 AS heap_only
+    FROM pg_stat_user_tables WHERE relname = ${table}::text`;
+  return { all: row?.all ?? 0, heapOnly: row?.heap_only ?? 0 };
+});
