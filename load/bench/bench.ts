@@ -9,6 +9,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import * as BothAtOnce from "./bothAtOnce.ts";
 import * as Embedded from "./embedded.ts";
+import * as Memory from "./memory.ts";
 import { isMet, print, type Section } from "./report.ts";
 import { type Bench, startBench } from "./Setup.ts";
 import * as TakingIn from "./takingIn.ts";
@@ -21,6 +22,7 @@ const sections: Readonly<
   "working-off": WorkingOff.run,
   "both-at-once": BothAtOnce.run,
   embedded: Embedded.run,
+  memory: Memory.run,
 };
 
 const help = `npm run bench -- [options] [section ...]

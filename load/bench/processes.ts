@@ -5,7 +5,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../test/support/postgresServer.ts";
-import { until } from "../../test/support/serviceProcess.ts";
+import { nodeFlags, until } from "../../test/support/serviceProcess.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -40,7 +40,9 @@ export const startServer = async ({
   const logFile = join(directory, `${port}.log`);
   const log = openSync(logFile, "a");
   const started = performance.now();
-  const child = spawn(process.execPath, [program], {
+  // The service as `npm start` starts it.
+  const flags = program === "src/main.ts" ? nodeFlags : [];
+  const child = spawn(process.execPath, [...flags, program], {
     cwd: root,
     env: { PATH: process.env.PATH ?? "", PORT: String(port), ...env },
     stdio: ["ignore", log, log],

@@ -35,7 +35,7 @@ const roundOf = (
 });
 
 /** Writes PENDING orders as the service does, statistics and all. */
-const addBacklog = (database: string, orders: number) =>
+export const addBacklog = (database: string, orders: number) =>
   withClient(database, async (client) => {
     await client.query(
       `WITH placed AS (
@@ -43,7 +43,7 @@ const addBacklog = (database: string, orders: number) =>
         SELECT gen_random_uuid()::text, (n % 1000)::text, '[1,2]', 19.99, n % 32
         FROM generate_series(1, $1::integer) AS n RETURNING 1
       )
-      UPDATE order_statistics SET pending = pending + (SELECT count(*) FROM placed)
+      UPDATE order_statistics SET accepted = accepted + $1, pending = pending + $1
       WHERE slot = 0`,
       [orders],
     );

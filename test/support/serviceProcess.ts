@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -35,6 +36,15 @@ export const until = async <A>(
   }
 };
 
+/** What `npm start` gives Node. */
+export const nodeFlags: ReadonlyArray<string> = (
+  JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly scripts: { readonly start: string };
+  }
+).scripts.start
+  .split(" ")
+  .filter((word) => word.startsWith("--"));
+
 export type RuntimeName = "node" | "deno";
 
 export interface SpawnOptions {
@@ -57,7 +67,7 @@ const denoPermissions = [
 
 const command = (runtime: RuntimeName): readonly [string, Array<string>] =>
   runtime === "node"
-    ? [process.execPath, []]
+    ? [process.execPath, [...nodeFlags]]
     : [
         join(root, "node_modules/deno/deno"),
         [
