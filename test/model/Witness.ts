@@ -1,0 +1,597 @@
+/**
+ * Stands between the processes and the one database they share, sees every
+ * call as it happens there, and holds it against what may happen:
+ *
+ * - the database does what `ReferenceOrders` does, no more and no less;
+ * - a process ends an attempt only as that attempt's work ended;
+ * - a stale answer changes nothing, nor does what a former owner begins or
+ *   takes back; and no process takes back what it has in hand.
+ */
+import {
+  Clock,
+  type Context,
+  DateTime,
+  Duration,
+  Effect,
+  Option,
+} from "effect";
+import type { NewOrder, Order } from "../../src/domain/Order.ts";
+import type {
+  Attempt,
+  Begun,
+  Epoch,
+  Failure,
+  OrderRepository,
+  Release,
+  RepositoryUnavailable,
+  Underway,
+} from "../../src/persistence/OrderRepository.ts";
+import type { OrderProcessorOptions } from "../../src/processor/OrderProcessor.ts";
+import { type ReferenceOrder, ReferenceOrders } from "./ReferenceOrders.ts";
+import type { Outcome } from "./Schedule.ts";
+
+export const settings = {
+  concurrency: 3,
+  attemptTimeout: Duration.seconds(5),
+  drainTimeout: Duration.seconds(2),
+  retryPolicy: {
+    maxAttempts: 3,
+    base: Duration.seconds(1),
+    cap: Duration.seconds(3),
+  },
+} satisfies OrderProcessorOptions;
+
+const attemptTimeoutMs = Duration.toMillis(settings.attemptTimeout);
+const { maxAttempts } = settings.retryPolicy;
+const waitBaseMs = Duration.toMillis(settings.retryPolicy.base);
+const waitCapMs = Duration.toMillis(settings.retryPolicy.cap);
+
+/** What a process has in hand: an attempt that it began. */
+export interface Held {
+  /** Which `begin` of the order it was: no two are the same. */
+  readonly attempt: number;
+  /** What counts against the attempts the order gets, this one included. */
+  readonly attempts: number;
+  readonly askedAt: number;
+  startedAt: number;
+  endedAt: number;
+  state:
+    | "begun"
+    | "working"
+    | "interrupted"
+    | "interrupted itself"
+    | Exclude<Outcome["_tag"], "Hang" | "InterruptItself">;
+  retryAfter: number;
+}
+
+export interface Claim {
+  readonly epoch: number;
+  readonly at: number;
+}
+
+/** A process, as the witness knows it. */
+export interface Member {
+  readonly name: string;
+  /** It was told to stop. */
+  draining: boolean;
+  /** Another process owns the partitions by now. */
+  former: boolean;
+  /** What it was told of its claims, by partition: the newest last. */
+  readonly claimed: Map<number, ReadonlyArray<Claim>>;
+  /** When its actors last crashed, by partition. */
+  readonly crashedAt: Map<number, number>;
+  readonly held: Map<string, Held>;
+  /** Attempts that it began and does not know of: which `begin` of the order. */
+  readonly unanswered: Set<string>;
+}
+
+type Repository = OrderRepository["Service"];
+/** Makes a change happen; says what came of it, if it is to be answered. */
+export type Happen<A> = (willAnswer: boolean) => A;
+type Asked<A> = Effect.Effect<A, RepositoryUnavailable>;
+
+export class Witness {
+  readonly reference = new ReferenceOrders();
+  /** What was wrong, first things first. */
+  readonly faults: Array<string> = [];
+  readonly #trace: Array<string> = [];
+  readonly #repository: Repository;
+  readonly #context: Context.Context<never>;
+  readonly #clock: Clock.Clock;
+  /** Who began an order's latest attempt. */
+  readonly #holders = new Map<string, Member>();
+  /** When somebody last was told that an attempt at an order is over. */
+  readonly endedAt = new Map<string, number>();
+  /** Times the work of an order took effect. */
+  readonly effects = new Map<string, number>();
+
+  private constructor(
+    repository: Repository,
+    context: Context.Context<never>,
+    clock: Clock.Clock,
+  ) {
+    this.#repository = repository;
+    this.#context = context;
+    this.#clock = clock;
+  }
+
+  static readonly make = (repository: Repository) =>
+    Effect.gen(function* () {
+      const context = yield* Effect.context<never>();
+      return new Witness(repository, context, yield* Clock.Clock);
+    });
+
+  now(): number {
+    return this.#clock.currentTimeMillisUnsafe();
+  }
+
+  /** Written down: who did what, when. */
+  note(who: string, what: string) {
+    const time = (this.now() / 1000).toFixed(3).padStart(8);
+    this.#trace.push(`${time} s  ${who.padEnd(8)} ${what}`);
+  }
+
+  fault(what: string) {
+    this.note("FAULT", what);
+    this.faults.push(what);
+  }
+
+  /** The latest of what happened. */
+  trace(linesMax: number): string {
+    const left = this.#trace.length - linesMax;
+    return [
+      ...(left > 0 ? [`... ${left} lines before ...`] : []),
+      ...this.#trace.slice(-linesMax),
+    ].join("\n");
+  }
+
+  // What processes ask of the database. Whether they may is looked at when they
+  // ask; what they get back happens then, or later. It happens at once: nothing
+  // comes between the database's doing it and the look at what it did.
+
+  insert(who: Member, order: NewOrder, partition: number) {
+    const placement = this.#ask(
+      this.#repository.insert(order, partition as never),
+    );
+    const isNew = this.reference.insert(
+      order.order_id,
+      String(order.total_amount),
+      partition,
+      this.now(),
+    );
+    this.note(who.name, `insert ${order.order_id}: ${isNew ? "new" : "known"}`);
+    this.#same(`insert ${order.order_id}`, placement.isNew, isNew);
+    this.#look(order.order_id);
+    return placement;
+  }
+
+  claim(who: Member, partition: number): Happen<Epoch> {
+    return (willAnswer) => {
+      const epoch = this.#ask(this.#repository.claim(partition as never));
+      const expected = this.reference.claim(partition);
+      const answer = willAnswer ? "" : ", never answered";
+      this.note(who.name, `claim ${partition}: epoch ${expected}${answer}`);
+      this.#same(`claim ${partition}`, epoch, expected);
+      if (willAnswer) {
+        who.claimed.set(partition, [
+          ...this.#claims(who, partition),
+          { epoch, at: this.now() },
+        ]);
+      }
+      return epoch;
+    };
+  }
+
+  epoch(partition: number): Epoch {
+    const epoch = this.#ask(this.#repository.epoch(partition as never));
+    this.#same(`epoch of ${partition}`, epoch, this.reference.epoch(partition));
+    return epoch;
+  }
+
+  /** Whether its actor has claimed the partition, and nobody since. */
+  owns(who: Member, partition: number): boolean {
+    const newest = this.#claims(who, partition).at(-1);
+    return (
+      newest?.epoch === this.reference.epoch(partition) &&
+      newest.at > (who.crashedAt.get(partition) ?? -1)
+    );
+  }
+
+  #claims(who: Member, partition: number): ReadonlyArray<Claim> {
+    return who.claimed.get(partition) ?? [];
+  }
+
+  /** An epoch is given as it was answered, to the process that gives it. */
+  #checkEpoch(who: Member, order_id: string, epoch: number) {
+    const partition = this.reference.orders.get(order_id)?.partition ?? -1;
+    const claims = this.#claims(who, partition);
+    if (claims.some((claim) => claim.epoch === epoch)) return;
+    this.fault(`${who.name} never claimed ${partition} at epoch ${epoch}`);
+  }
+
+  begin(
+    who: Member,
+    order_id: string,
+    epoch: number,
+  ): Happen<Option.Option<Begun>> {
+    const askedAt = this.now();
+    this.#checkEpoch(who, order_id, epoch);
+    return (willAnswer) =>
+      this.#begin(who, order_id, epoch, askedAt, willAnswer);
+  }
+
+  #begin(
+    who: Member,
+    order_id: string,
+    epoch: number,
+    askedAt: number,
+    willAnswer: boolean,
+  ) {
+    const begun = this.#ask(this.#repository.begin(order_id as never, epoch));
+    const mayBegin = this.reference.begin(order_id, epoch, this.now());
+    this.#same(`begin ${order_id}`, Option.isSome(begun), mayBegin);
+    this.#look(order_id);
+    const order = this.reference.orders.get(order_id);
+    if (!mayBegin || order === undefined) {
+      this.note(who.name, `begin ${order_id}: not to be begun`);
+      return begun;
+    }
+    const answer = willAnswer ? "" : ", never answered";
+    this.note(who.name, `begin ${order_id}: attempt ${order.begun}${answer}`);
+    this.#same(
+      `begin ${order_id}, its number`,
+      Option.getOrUndefined(begun)?.attempt,
+      order.begun,
+    );
+    if (order.attempts > maxAttempts) {
+      this.fault(`${order_id} is begun for the ${order.attempts}th time`);
+    }
+    this.#holders.set(order_id, who);
+    if (!willAnswer) {
+      who.unanswered.add(`${order_id}:${order.begun}`);
+      return begun;
+    }
+    const before = who.held.get(order_id);
+    if (before !== undefined && !this.#isOrphaned(who, order_id, before)) {
+      this.fault(`${who.name} begins ${order_id}, which it has in hand`);
+    }
+    who.held.set(order_id, {
+      attempt: order.begun,
+      attempts: order.attempts,
+      askedAt,
+      startedAt: this.now(),
+      endedAt: 0,
+      state: "begun",
+      retryAfter: 0,
+    });
+    return begun;
+  }
+
+  complete(who: Member, { order_id, attempt }: Attempt): Happen<boolean> {
+    const held = this.#heldFor(who, order_id, attempt);
+    if (held?.state !== "Succeed") {
+      this.fault(
+        `${who.name} completes ${order_id} whose work is: ${held?.state ?? "not its own"}`,
+      );
+    }
+    return (willAnswer) => {
+      const done = this.#ask(this.#repository.complete({ order_id, attempt }));
+      const mayDo = this.reference.complete(order_id, attempt);
+      this.#ended(who, "complete", order_id, attempt, done, mayDo, willAnswer);
+      if (mayDo && (this.effects.get(order_id) ?? 0) === 0) {
+        this.fault(`${order_id} is COMPLETED and its work was never done`);
+      }
+      return done;
+    };
+  }
+
+  fail(who: Member, failure: Failure): Happen<boolean> {
+    const { epoch, error, order_id, attempt } = failure;
+    const wait =
+      failure.wait === undefined ? undefined : Duration.toMillis(failure.wait);
+    const held = this.#heldFor(who, order_id, attempt);
+    const isOwn =
+      epoch === undefined && held !== undefined && this.#hasFailed(held);
+    if (isOwn) this.#checkWait(failure, held, wait);
+    else this.#checkTakeBack(who, failure, wait);
+    const what = isOwn ? "fail" : "take back";
+    return (willAnswer) => {
+      const done = this.#ask(this.#repository.fail(failure));
+      const mayDo = this.reference.fail(
+        order_id,
+        attempt,
+        error,
+        wait,
+        epoch,
+        this.now(),
+      );
+      this.#ended(who, what, order_id, attempt, done, mayDo, willAnswer);
+      return done;
+    };
+  }
+
+  release(who: Member, released: Release): Happen<boolean> {
+    const { order_id, attempt } = released;
+    const wait = Duration.toMillis(released.wait);
+    const held = this.#heldFor(who, order_id, attempt);
+    const isStopping =
+      who.draining ||
+      (held !== undefined && this.#isOrphaned(who, order_id, held));
+    const mayRelease =
+      held?.state === "Unavailable"
+        ? wait === held.retryAfter
+        : isStopping &&
+          wait === 0 &&
+          (held?.state === "begun" ||
+            held?.state === "interrupted" ||
+            held?.state === "interrupted itself");
+    if (!mayRelease) {
+      this.fault(
+        `${who.name} gives ${order_id} back for ${wait} ms, whose work is: ${held?.state ?? "not its own"}`,
+      );
+    }
+    return (willAnswer) => {
+      const done = this.#ask(this.#repository.release(released));
+      const now = this.now();
+      const mayDo = this.reference.release(order_id, attempt, wait, now);
+      this.#ended(who, "give back", order_id, attempt, done, mayDo, willAnswer);
+      return done;
+    };
+  }
+
+  cancel(who: Member, order_id: string) {
+    const cancelled = this.#ask(this.#repository.cancel(order_id));
+    const mayCancel = this.reference.cancel(order_id);
+    this.note(who.name, `cancel ${order_id}: ${mayCancel ? "done" : "no"}`);
+    this.#same(`cancel ${order_id}`, Option.isSome(cancelled), mayCancel);
+    this.#look(order_id);
+    return cancelled;
+  }
+
+  retry(who: Member, order_id: string) {
+    const retried = this.#ask(this.#repository.retry(order_id));
+    const mayRetry = this.reference.retry(order_id, this.now());
+    this.note(who.name, `retry ${order_id}: ${mayRetry ? "done" : "no"}`);
+    this.#same(`retry ${order_id}`, Option.isSome(retried), mayRetry);
+    this.#look(order_id);
+    return retried;
+  }
+
+  retryMany(who: Member, limit: number) {
+    const retried = this.#ask(this.#repository.retryMany({ limit }));
+    const expected = this.reference.retryMany(limit, this.now());
+    this.note(who.name, `retry at most ${limit}: ${expected.join(" ")}`);
+    this.#same(
+      `retry at most ${limit}`,
+      retried.map(({ order }) => order.order_id).join(" "),
+      expected.join(" "),
+    );
+    for (const order_id of expected) this.#look(order_id);
+    return retried;
+  }
+
+  due(partition: number, limit: number) {
+    const due = this.#ask(this.#repository.due(partition as never, limit));
+    const expected = this.reference.due(partition, limit, this.now());
+    this.#same(`due in ${partition}`, due.join(" "), expected.join(" "));
+    return due;
+  }
+
+  underway(partition: number) {
+    const attempts = this.#ask(this.#repository.underway(partition as never));
+    const expected = this.reference.underway(partition);
+    const text = (of: ReadonlyArray<Omit<Underway, "order_id">>) =>
+      of
+        .map((_) => JSON.stringify(_, ["order_id", "attempt", "attempts"]))
+        .sort()
+        .join(" ");
+    this.#same(
+      `under way in ${partition}`,
+      text(attempts),
+      text(expected.map((_) => ({ ..._, attempt: _.begun }))),
+    );
+    return attempts;
+  }
+
+  read<A>(ask: (repository: Repository) => Asked<A>): A {
+    return this.#ask(ask(this.#repository));
+  }
+
+  /** Everything that was taken in is there, once, and counted. */
+  checkTally() {
+    const tally = this.read((repository) => repository.tally);
+    const all = this.reference.all();
+    this.#same("orders accepted", tally.accepted, all.length);
+    for (const [status, count] of Object.entries(tally.counts)) {
+      const expected = all.filter((order) => order.status === status).length;
+      this.#same(`orders ${status}`, count, expected);
+    }
+    for (const { order_id } of all) this.#look(order_id);
+  }
+
+  /** Its own fault: it forgets the attempt, and will have to find it. */
+  drops(who: Member, order_id: string) {
+    const held = who.held.get(order_id);
+    this.note(who.name, `drops ${order_id}`);
+    if (held === undefined) return;
+    who.unanswered.add(`${order_id}:${held.attempt}`);
+    who.held.delete(order_id);
+  }
+
+  // The work.
+
+  /** Its work begins; what the process has in hand of it. */
+  workBegins(who: Member, order: Order): Held | undefined {
+    const { order_id, attempts } = order;
+    const held = who.held.get(order_id);
+    if (held?.state !== "begun" || held.attempts !== attempts) {
+      this.fault(
+        `${who.name} works on attempt ${attempts} at ${order_id}, which is: ${held?.state ?? "not its own"}`,
+      );
+      return held;
+    }
+    held.state = "working";
+    held.startedAt = this.now();
+    const open = Array.from(who.held.values()).filter(
+      ({ state }) => state === "working",
+    ).length;
+    if (open > settings.concurrency) {
+      this.fault(`${who.name} works on ${open} orders at once`);
+    }
+    return held;
+  }
+
+  workIsInterrupted(held: Held) {
+    held.state = "interrupted";
+    held.endedAt = this.now();
+  }
+
+  workTakesEffect(who: Member, order_id: string) {
+    this.note(who.name, `the work of ${order_id} takes effect`);
+    this.effects.set(order_id, (this.effects.get(order_id) ?? 0) + 1);
+  }
+
+  // What must hold.
+
+  #hasFailed(held: Held): boolean {
+    switch (held.state) {
+      case "FailRetryably":
+      case "FailFinally":
+      case "Defect":
+      case "Throw":
+      case "interrupted itself":
+        return true;
+      case "interrupted":
+        return held.endedAt - held.startedAt >= attemptTimeoutMs;
+      default:
+        return false;
+    }
+  }
+
+  /** The wait grows, has its limit, and heeds what was asked for. */
+  #checkWait({ order_id, attempt }: Failure, held: Held, wait?: number) {
+    const { attempts } = held;
+    const mustEnd = held.state === "FailFinally" || attempts >= maxAttempts;
+    const full = Math.min(waitCapMs, waitBaseMs * 2 ** (attempts - 1));
+    const least = Math.max(full / 2, Math.min(held.retryAfter, waitCapMs));
+    const most = Math.max(full, least);
+    const isRight = mustEnd
+      ? wait === undefined
+      : wait !== undefined && wait >= least && wait <= most;
+    if (!isRight) {
+      this.fault(
+        `${order_id} waits ${wait ?? "for ever"} after attempt ${attempt} (${held.state}): ${mustEnd ? "it is a dead letter" : `${least}..${most} ms are right`}`,
+      );
+    }
+  }
+
+  /** Only what nobody is working on is taken back. */
+  #checkTakeBack(who: Member, failure: Failure, wait?: number) {
+    const { attempt, epoch, order_id } = failure;
+    if (epoch === undefined) {
+      this.fault(
+        `${who.name} fails attempt ${attempt} at ${order_id}, which is not its own or has not failed, as anybody's`,
+      );
+    } else {
+      this.#checkEpoch(who, order_id, epoch);
+    }
+    const order = this.reference.orders.get(order_id);
+    if (order?.status !== "PROCESSING" || order.begun !== attempt) return;
+    const holder = this.#holders.get(order_id);
+    const held = who.held.get(order_id);
+    const isInHand =
+      holder === who &&
+      held !== undefined &&
+      !who.unanswered.has(`${order_id}:${order.begun}`) &&
+      !this.#isOrphaned(who, order_id, held);
+    if (isInHand) {
+      this.fault(
+        `${who.name} takes ${order_id} back, which it has in hand: ${held.state}`,
+      );
+    }
+    if (wait !== lostWait(order.attempts)) {
+      this.fault(`${order_id} waits ${wait} ms after its attempt was lost`);
+    }
+  }
+
+  #ended(
+    who: Member,
+    what: string,
+    order_id: string,
+    attempt: number,
+    done: boolean,
+    mayDo: boolean,
+    willAnswer: boolean,
+  ) {
+    const change = `${what} attempt ${attempt} at ${order_id}`;
+    const answer = willAnswer ? "" : ", never answered";
+    this.note(who.name, `${change}: ${mayDo ? "done" : "too late"}${answer}`);
+    this.#same(change, done, mayDo);
+    this.#look(order_id);
+    if (!willAnswer) return;
+    this.endedAt.set(order_id, this.now());
+    if (who.held.get(order_id)?.attempt === attempt) who.held.delete(order_id);
+  }
+
+  #heldFor(who: Member, order_id: string, attempt: number): Held | undefined {
+    const held = who.held.get(order_id);
+    return held?.attempt === attempt ? held : undefined;
+  }
+
+  /** The actor that began it has crashed since. */
+  #isOrphaned(who: Member, order_id: string, held: Held): boolean {
+    const partition = this.reference.orders.get(order_id)?.partition ?? -1;
+    return held.askedAt <= (who.crashedAt.get(partition) ?? -1);
+  }
+
+  #ask<A>(effect: Asked<A>): A {
+    return Effect.runSyncWith(this.#context)(effect);
+  }
+
+  #same(what: string, is: unknown, expected: unknown) {
+    if (is === expected) return;
+    this.fault(`${what}: the answer is "${is}", and should be "${expected}"`);
+  }
+
+  /** The order is kept as it should be. */
+  #look(order_id: string) {
+    const found = this.#ask(this.#repository.find(order_id));
+    const expected = this.reference.orders.get(order_id);
+    const is = Option.match(found, { onNone: () => "none", onSome: summary });
+    this.#same(`order ${order_id}`, is, expected ? expect(expected) : "none");
+    if (expected !== undefined && expected.completions > 1) {
+      this.fault(`${order_id} was completed ${expected.completions} times`);
+    }
+  }
+}
+
+/** A lost attempt is made up for at once, if there is another. */
+const lostWait = (attempts: number) =>
+  attempts >= maxAttempts ? undefined : 0;
+
+const words = (
+  status: string,
+  attempts: number,
+  content: string,
+  error: string | null,
+  dueAt: number | null,
+) =>
+  `${status}, ${attempts} attempts, amount ${content}, error ${error}, next at ${dueAt}`;
+
+const summary = (order: Order) =>
+  words(
+    order.status,
+    order.attempts,
+    String(order.total_amount),
+    order.last_error,
+    order.next_attempt_at && DateTime.toEpochMillis(order.next_attempt_at),
+  );
+
+const expect = (order: ReferenceOrder) =>
+  words(
+    order.status,
+    order.attempts,
+    order.content,
+    order.lastError,
+    order.status === "PENDING" && order.attempts > 0 ? order.dueAt : null,
+  );

@@ -1,0 +1,267 @@
+/**
+ * Random schedules of everything that may befall an order, played on the real
+ * actors and held against a reference. A failure shows the smallest schedule
+ * that was found, what happened in it, and how to play it again.
+ *
+ *     MODEL_SCHEDULES=50000 npm test -- test/model
+ *     MODEL_SEED=<as printed> npm test -- test/model
+ *     MODEL_REPLAY='<as printed>' npm test -- test/model
+ */
+import { assert, describe, it } from "@effect/vitest";
+import { Arbitrary, Effect, Option } from "effect";
+import { type Partition, partitions } from "../../src/domain/Partition.ts";
+import type { Attempt, Epoch } from "../../src/persistence/OrderRepository.ts";
+import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
+import {
+  describeSchedule,
+  type Outcome,
+  type Schedule,
+  type Step,
+  schedules,
+  schedulesWithBacklog,
+} from "./Schedule.ts";
+import { type Broken, type Mutate, play } from "./World.ts";
+
+const runs = Number(process.env.MODEL_SCHEDULES ?? 2000);
+const seed = process.env.MODEL_SEED ?? String(Date.now());
+/** Which check to play again, and what of it. */
+const [replayed, replay] = process.env.MODEL_REPLAY?.split("@") ?? [];
+
+/** At most so many steps. */
+const stepsMax = 24;
+/** So many smaller schedules are tried of one that failed. */
+const shrinksMax = 2000;
+/** More than one mailbox holds. */
+const backlogOrders = mailboxCapacity + 44;
+
+const timeout = 120_000 + 60 * runs;
+
+/** What a failed check says. */
+const explain = (
+  name: string,
+  result: Arbitrary.CheckResult<Schedule, Broken>,
+): string | undefined => {
+  if (result._tag !== "Falsified") return Arbitrary.formatCheckFailure(result);
+  const { failure, initialInput, shrunkInput } = result;
+  const why = failure._tag === "PropertyError" ? failure.error.message : "";
+  return [
+    `Schedule ${result.runs} of MODEL_SEED=${seed} breaks a promise (made smaller in ${result.shrinks} steps, from ${initialInput.steps.length} to ${shrunkInput.steps.length}):`,
+    why,
+    "",
+    `Again: MODEL_REPLAY='${name}@${result.replay}' npm test -- test/model`,
+  ].join("\n");
+};
+
+const check = (
+  arbitrary: Arbitrary.Arbitrary<Schedule>,
+  options: { runs: number; replay?: string | undefined },
+  mutate?: Mutate,
+) =>
+  Arbitrary.checkEffect(
+    arbitrary,
+    (schedule) => Effect.as(play(schedule, { mutate }), true),
+    { ...options, size: stepsMax, maxShrinks: shrinksMax, seed },
+  );
+
+/** All schedules of a kind are to pass. */
+const keeps = (
+  name: string,
+  sentence: string,
+  arbitrary: Arbitrary.Arbitrary<Schedule>,
+  runs: number,
+) =>
+  it.live.skipIf(replayed !== undefined && replayed !== name)(
+    sentence,
+    () =>
+      Effect.map(check(arbitrary, { runs, replay }), (result) => {
+        const why = explain(name, result);
+        if (why !== undefined) assert.fail(why);
+      }),
+    timeout,
+  );
+
+describe("any schedule", () => {
+  keeps(
+    "any",
+    `keeps every promise (${runs} of them, MODEL_SEED=${seed})`,
+    schedules(stepsMax),
+    runs,
+  );
+
+  keeps(
+    "backlog",
+    "keeps every promise to more orders than a mailbox holds",
+    schedulesWithBacklog(12, backlogOrders),
+    Math.ceil(runs / 100),
+  );
+});
+
+/** What is to be found, and within how many schedules. */
+const finds = (name: string, mutate: Mutate, what: RegExp) =>
+  it.live.skipIf(replayed !== undefined)(
+    name,
+    () =>
+      Effect.gen(function* () {
+        const result = yield* check(
+          schedules(stepsMax),
+          { runs: 2000 },
+          mutate,
+        );
+        if (result._tag !== "Falsified") {
+          return assert.fail("nothing was found");
+        }
+        const { failure, shrunkInput } = result;
+        assert.isTrue(failure._tag === "PropertyError");
+        if (failure._tag === "PropertyError") {
+          assert.match(failure.error.what[0] ?? "", what);
+        }
+        assert.isAtMost(
+          shrunkInput.steps.length,
+          8,
+          describeSchedule(shrunkInput),
+        );
+      }),
+    timeout,
+  );
+
+describe("a database that", () => {
+  finds(
+    "lets any attempt be completed or failed is found out",
+    (repository) => {
+      const latest = <A extends Attempt>(of: A) =>
+        Effect.map(
+          Effect.forEach(partitions, repository.underway),
+          (underway) => ({
+            ...of,
+            ...underway.flat().find(({ order_id }) => order_id === of.order_id),
+          }),
+        );
+      return {
+        ...repository,
+        complete: (_) => Effect.flatMap(latest(_), repository.complete),
+        fail: (_) => Effect.flatMap(latest(_), repository.fail),
+        release: (_) => Effect.flatMap(latest(_), repository.release),
+      };
+    },
+    /and should be "false"/,
+  );
+
+  finds(
+    "lets a former owner begin is found out",
+    (repository) => {
+      const newest = new Map<Partition, Epoch>();
+      return {
+        ...repository,
+        claim: (partition) =>
+          Effect.tap(repository.claim(partition), (epoch) =>
+            Effect.sync(() => newest.set(partition, epoch)),
+          ),
+        begin: (order_id) =>
+          Effect.map(
+            Effect.forEach(new Set(newest.values()), (epoch) =>
+              repository.begin(order_id, epoch),
+            ),
+            Option.firstSomeOf,
+          ),
+      };
+    },
+    /begin \w+: the answer is "true", and should be "false"/,
+  );
+
+  finds(
+    "hides the attempts of the dead is found out",
+    (repository) => ({ ...repository, underway: () => Effect.succeed([]) }),
+    /under way/,
+  );
+
+  finds(
+    "counts an attempt that was given back is found out",
+    (repository) => ({
+      ...repository,
+      release: (_) => repository.fail({ ..._, error: "given back" }),
+    }),
+    /and should be "PENDING, \d attempts/,
+  );
+
+  finds(
+    "takes an order in twice is found out",
+    (repository) => ({
+      ...repository,
+      insert: (order, partition) =>
+        Effect.map(repository.insert(order, partition), (placed) => ({
+          ...placed,
+          isNew: true,
+        })),
+    }),
+    /the answer is "true", and should be "false"/,
+  );
+});
+
+const start: Step = { _tag: "Start" };
+const takeover: Step = { _tag: "Takeover" };
+const pass = (ms: (Step & { _tag: "Pass" })["ms"]): Step => ({
+  _tag: "Pass",
+  ms,
+});
+const place = (...work: ReadonlyArray<Outcome>): Step => ({
+  _tag: "Place",
+  order: 0,
+  content: "same",
+  work,
+});
+const succeed: Outcome = { _tag: "Succeed", after: 2000 };
+
+/** A fault that the service had; `what` shows that it came to the point. */
+const mended = (name: string, what: RegExp, steps: ReadonlyArray<Step>) =>
+  it.live(name, () =>
+    Effect.map(play({ jitter: 0, steps: [start, ...steps] }), (trace) =>
+      assert.match(trace, what),
+    ),
+  );
+
+describe("faults that are mended", () => {
+  mended(
+    "a former owner takes nothing back that its successor is working on",
+    /P1 +take back attempt 1 at O1: too late/,
+    [
+      takeover,
+      pass(100),
+      // Of the two, the one that is not frozen is asked.
+      { ...place(succeed), order: 1 } as Step,
+      { _tag: "Thaw", unawareFor: 1500 },
+      pass(1000),
+    ],
+  );
+
+  mended(
+    "a former owner begins nothing that it could leave behind",
+    /P1 +begin O0: not to be begun/,
+    [
+      takeover,
+      // Longer than it looks for what others left.
+      pass(25_000),
+      pass(25_000),
+      // The frozen one is asked, and takes it in when it goes on.
+      place(succeed),
+      { _tag: "Thaw", unawareFor: 1500 },
+      { _tag: "Crash", which: "former owner" },
+    ],
+  );
+
+  mended(
+    "a stale answer counts for nothing after the order was retried",
+    /P1 +complete attempt 1 at O0: too late/,
+    [
+      place(
+        { _tag: "Succeed", after: 2000 },
+        { _tag: "FailFinally", after: 0 },
+        { _tag: "Succeed", after: 2000 },
+      ),
+      // Its successor takes the order back, and it fails for good ...
+      takeover,
+      // ... and is retried: its next attempt is again the first that counts.
+      { _tag: "RetryMany", limit: 500 },
+      pass(100),
+    ],
+  );
+});
