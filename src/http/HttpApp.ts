@@ -106,7 +106,8 @@ const routerConfig = {
   caseSensitive: true,
   ignoreTrailingSlash: true,
   ignoreDuplicateSlashes: false,
-  maxParamLength: 1000,
+  // No header, and so no path, is longer than Node's 16 KiB.
+  maxParamLength: 16_384,
 };
 
 /** Serves all of it with the `HttpServer` at hand. */

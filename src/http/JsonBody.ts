@@ -3,7 +3,7 @@
  * JSON leaves open is refused. The platform's own reading would round
  * 0.300000000000000001 to 0.3 and let the last of two equal keys win.
  */
-import { Effect } from "effect";
+import { Effect, Stream } from "effect";
 import {
   HttpIncomingMessage,
   type HttpServerError,
@@ -42,26 +42,58 @@ export const read = Effect.fnUntraced(function* (
       detail: "Send the body without a Content-Encoding.",
     });
   }
-  const limit = yield* HttpIncomingMessage.MaxBodySize;
+  const limit = Number((yield* HttpIncomingMessage.MaxBodySize) ?? Infinity);
   // Made when it is needed: an error takes microseconds to make.
   const tooLarge = () =>
     new BodyTooLarge({ detail: `The body may have at most ${limit} bytes.` });
-  if (
-    limit !== undefined &&
-    Number(request.headers["content-length"] ?? 0) > Number(limit)
-  ) {
-    return yield* tooLarge();
-  }
-  const bytes = yield* Effect.mapError(
-    request.arrayBuffer,
-    (error: HttpServerError.HttpServerError) =>
-      error.reason._tag === "RequestParseError" &&
-      error.reason.reason === "BodyTooLarge"
+  // Left out, it is chunked, and of any length.
+  const length = Number(request.headers["content-length"] ?? Infinity);
+  if (Number.isFinite(length) && length > limit) return yield* tooLarge();
+  const bytes = yield* (
+    length <= smallBody ? request.arrayBuffer : gather(request, limit)
+  ).pipe(
+    Effect.mapError((error) =>
+      error === "too large" || isTooLarge(error)
         ? tooLarge()
         : broken("The body broke off before its end."),
+    ),
   );
   return yield* parseExactly(bytes);
 });
+
+const isTooLarge = ({ reason }: HttpServerError.HttpServerError) =>
+  reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge";
+
+/** Bytes of a body that costs little in whatever pieces it comes. */
+const smallBody = 16_384;
+
+/**
+ * A body in one piece of memory. The platform's own reading keeps every chunk
+ * until the last: a mebibyte that comes byte by byte would take 200 of them.
+ */
+const gather = (
+  request: HttpServerRequest.HttpServerRequest,
+  limit: number,
+): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | "too large"> =>
+  Effect.suspend(() => {
+    let buffer = new Uint8Array(smallBody);
+    let size = 0;
+    return request.stream.pipe(
+      Stream.runForEach((chunk) => {
+        const needed = size + chunk.length;
+        if (needed > limit) return Effect.fail("too large" as const);
+        if (needed > buffer.length) {
+          const larger = new Uint8Array(Math.max(needed, buffer.length * 2));
+          larger.set(buffer.subarray(0, size));
+          buffer = larger;
+        }
+        buffer.set(chunk, size);
+        size = needed;
+        return Effect.void;
+      }),
+      Effect.map(() => buffer.buffer.slice(0, size)),
+    );
+  });
 
 const isJson = (contentType: string) =>
   /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType.trim());
