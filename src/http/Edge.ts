@@ -72,14 +72,17 @@ const pathOf = (request: HttpServerRequest.HttpServerRequest) =>
   request.url.split("?", 1)[0] ?? "/";
 
 /**
- * A ";" may stand in a path, as in the order_id "a;b". The router would take
- * it for the start of a query and answer for the order "a".
+ * A ";" may stand in a path, as in the order_id "a;b", and a "#" is sent by
+ * mistake. The router would take either for the end of the path, and answer
+ * for the order "a".
  */
-const withoutSemicolons = (request: HttpServerRequest.HttpServerRequest) => {
+const withWholePath = (request: HttpServerRequest.HttpServerRequest) => {
   const path = pathOf(request);
-  return path.includes(";")
+  return /[;#]/.test(path)
     ? request.modify({
-        url: path.replaceAll(";", "%3B") + request.url.slice(path.length),
+        url:
+          path.replaceAll(";", "%3B").replaceAll("#", "%23") +
+          request.url.slice(path.length),
       })
     : request;
 };
@@ -102,7 +105,7 @@ export const make =
       const request = yield* HttpServerRequest.HttpServerRequest;
       const clock = yield* Clock.Clock;
       const start = clock.currentTimeMillisUnsafe();
-      const routed = withoutSemicolons(request);
+      const routed = withWholePath(request);
       const response = yield* (
         routed === request
           ? app

@@ -254,7 +254,10 @@ export const make = Effect.fnUntraced(function* (
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const begun = yield* persist(
-          repository.begin(order_id, epoch),
+          // Not asked again while draining: if it was done, it is taken back.
+          Effect.suspend(() =>
+            draining ? Effect.succeedNone : repository.begin(order_id, epoch),
+          ),
           restore,
         );
         moved();

@@ -264,4 +264,32 @@ describe("faults that are mended", () => {
       pass(100),
     ],
   );
+
+  mended(
+    "an owner whose own claim came late claims its partitions again",
+    /claim 0: epoch 3, never answered[\s\S]*P2 +claim 0: epoch 4/,
+    [
+      { _tag: "LateChanges", of: "claim", times: 2, late: 5000 },
+      takeover,
+      pass(25_000),
+    ],
+  );
+
+  mended(
+    "an actor that crashed asks for no begin again while it drains",
+    /the actor of 1 crashes[\s\S]*P2 +claim 1: epoch 3[\s\S]*begin O2: attempt 2/,
+    [
+      {
+        ...place(
+          { _tag: "Defect", after: 2000 },
+          { _tag: "InterruptItself", after: 700 },
+        ),
+        order: 2,
+      } as Step,
+      { _tag: "LateChanges", of: "begin", times: 1, late: 1500 },
+      takeover,
+      { _tag: "ActorCrash" },
+      { ...place(), order: 3 } as Step,
+    ],
+  );
 });

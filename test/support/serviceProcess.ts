@@ -78,6 +78,9 @@ const command = (runtime: RuntimeName): readonly [string, Array<string>] =>
         ],
       ];
 
+/** A start takes a second or two; many at once on a busy machine, longer. */
+const startSeconds = 55;
+
 /** Starts the service without waiting for it to listen. */
 export const spawnService = (
   env: Readonly<Record<string, string>>,
@@ -131,9 +134,14 @@ export const startService = async (
     const url = await until(
       "listening",
       async () => /listening on (http:\S+?)"/.exec(output())?.[1],
+      startSeconds,
     );
     if (waitFor === "ready") {
-      await until("ready", async () => (await fetch(`${url}/health/ready`)).ok);
+      await until(
+        "ready",
+        async () => (await fetch(`${url}/health/ready`)).ok,
+        startSeconds,
+      );
     }
     return url;
   };

@@ -1,0 +1,236 @@
+/** What may be answered to a request, by the document and by HTTP itself. */
+import { METHODS } from "node:http";
+import type { Contract, Operation, Path } from "./document.ts";
+import { judgeOrder, type Verdict } from "./orderJudge.ts";
+import { headOf, type Sent } from "./wire.ts";
+
+export interface Expectation {
+  readonly statuses: ReadonlySet<number>;
+  /** Refused before the service sees it: an empty answer, then the end. */
+  readonly byHttpLayer: ReadonlySet<number>;
+  readonly operation: Operation | undefined;
+  /** The methods that a 405 must name. */
+  readonly allow: ReadonlyArray<string> | undefined;
+  /** Of a body of "orders.place". */
+  readonly order: Verdict | undefined;
+  /** The order that is asked about, as the path spells it. */
+  readonly orderId: string | undefined;
+}
+
+/** Node's limit for the request line and all headers. */
+export const headBytesMax = 16 * 1024;
+export const bodyBytesMax = 1024 * 1024;
+
+/** Methods that HTTP itself defines; others may be unknown to the service. */
+const standardMethods = new Set([
+  ...["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"],
+  "QUERY",
+]);
+
+export const pathOf = (target: string): string =>
+  target.replace(/^https?:\/\/[^/?#]*/i, "").split("?", 1)[0] ?? "";
+
+export const queryOf = (target: string): URLSearchParams =>
+  new URLSearchParams(/\?([^#]*)/.exec(target)?.[1] ?? "");
+
+/** A header as the service reads it; of two content types the first counts. */
+const headerOf = (sent: Sent, name: string): string | undefined => {
+  const values = sent.headers
+    .filter(([given]) => given.toLowerCase() === name)
+    .map(([, value]) => value);
+  if (values.length === 0) return undefined;
+  return name === "content-type" ? values[0] : values.join(", ");
+};
+
+const decoded = (segment: string): string | undefined => {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Paths that two readers of the RFCs could take for different ones. */
+const isAmbiguous = (contract: Contract, path: string) =>
+  /\/\/|\\|[`{|}^"<>#*]/.test(path) ||
+  !path.startsWith("/") ||
+  path.split("/").some((segment) => {
+    const text = decoded(segment);
+    if (text === undefined || text === "." || text === "..") return true;
+    return (
+      text !== segment &&
+      contract.paths.some(({ segments }) => segments.includes(text))
+    );
+  });
+
+const statusesOf = (operation: Operation): ReadonlyArray<number> =>
+  // The fault that a 500 tells of is what is looked for here.
+  Object.keys(operation.responses)
+    .map(Number)
+    .filter((status) => status < 500);
+
+const allStatuses = (contract: Contract) =>
+  contract.paths.flatMap(({ operations }) =>
+    Object.values(operations).flatMap(statusesOf),
+  );
+
+/** Faults that are seen before the body is read as an order. */
+const bodyRefusals = (sent: Sent): ReadonlyArray<number> => {
+  const statuses: Array<number> = [];
+  const type = headerOf(sent, "content-type")?.trim() ?? "";
+  const encoding = headerOf(sent, "content-encoding")?.trim().toLowerCase();
+  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type))
+    statuses.push(415);
+  if (encoding !== undefined && encoding !== "identity") statuses.push(415);
+  if ((sent.body?.length ?? 0) > bodyBytesMax) statuses.push(413);
+  return statuses;
+};
+
+const placeStatuses = (sent: Sent, order: Verdict): ReadonlyArray<number> => {
+  const refusals = bodyRefusals(sent);
+  if (refusals.length > 0) return refusals;
+  // An empty header value, or a strange charset, may be refused or ignored.
+  const open = /charset/i.test(headerOf(sent, "content-type") ?? "")
+    ? [415]
+    : [];
+  switch (order.is) {
+    case "valid":
+      return [...open, 200, 201, 409];
+    case "unsure":
+      return [...open, 200, 201, 400, 409];
+    case "invalid":
+      return [...open, 400];
+  }
+};
+
+type Sure = "valid" | "unsure" | "invalid";
+
+/** RFC 3339, for a day that there is. */
+const judgeTime = (text: string): Sure => {
+  const [, day, clock] =
+    /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,3})?Z$/.exec(text) ?? [];
+  const millis = Date.parse(text);
+  if (day !== undefined && !Number.isNaN(millis) && clock !== "24:00:00") {
+    return new Date(millis).toISOString().startsWith(day) ? "valid" : "invalid";
+  }
+  return Number.isNaN(millis) ? "invalid" : "unsure";
+};
+
+const judgeParameter: Readonly<Record<string, (text: string) => Sure>> = {
+  limit: (text) => {
+    if (/^[1-9]\d{0,2}$/.test(text))
+      return Number(text) <= 500 ? "valid" : "invalid";
+    return /^0\d*[1-9]\d*$/.test(text) ? "unsure" : "invalid";
+  },
+  cursor: (text) =>
+    /^\d+\.\d+$/.test(Buffer.from(text, "base64url").toString("latin1"))
+      ? "unsure"
+      : "invalid",
+  user_id: (text) => {
+    const id = text.trim();
+    const length = Array.from(id).length;
+    return length >= 1 && length <= 50 && !/\p{Cc}/u.test(id)
+      ? "valid"
+      : "invalid";
+  },
+  created_after: judgeTime,
+  created_before: judgeTime,
+};
+
+const orderStatuses = new Set([
+  ...["PENDING", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED"],
+]);
+
+const listStatuses = (query: URLSearchParams): ReadonlyArray<number> => {
+  const verdicts: Array<Sure> = query
+    .getAll("status")
+    .map((status) => (orderStatuses.has(status) ? "valid" : "invalid"));
+  for (const [name, judge] of Object.entries(judgeParameter)) {
+    const values = query.getAll(name);
+    if (values.length > 1) verdicts.push("invalid");
+    if (values.length === 1) verdicts.push(judge(values[0] as string));
+  }
+  if (verdicts.includes("invalid")) return [400];
+  return verdicts.includes("unsure") ? [200, 400] : [200];
+};
+
+const none: ReadonlySet<number> = new Set();
+const noOrder = {
+  operation: undefined,
+  allow: undefined,
+  order: undefined,
+  orderId: undefined,
+};
+
+const refusedByHttpLayer = (sent: Sent): ReadonlyArray<number> => {
+  const statuses: Array<number> = [];
+  if (headOf(sent).length > headBytesMax) statuses.push(431);
+  if (!METHODS.includes(sent.method)) statuses.push(400);
+  if (/[^\x21-\x7e]/.test(sent.target)) statuses.push(400);
+  const expect = headerOf(sent, "expect");
+  if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
+    statuses.push(417);
+  }
+  return statuses;
+};
+
+/** The order_id in a path, in the place where its template has it. */
+const orderIdIn = ({ segments }: Path, path: string): string | undefined => {
+  const at = segments.indexOf("{order_id}");
+  return at === -1 ? undefined : decoded(path.split("/")[at] ?? "");
+};
+
+export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
+  const refused = refusedByHttpLayer(sent);
+  if (refused.length > 0) {
+    const byHttpLayer = new Set(refused);
+    return { ...noOrder, statuses: byHttpLayer, byHttpLayer };
+  }
+  const path = pathOf(sent.target);
+  if (isAmbiguous(contract, path)) {
+    return {
+      ...noOrder,
+      order:
+        sent.method === "POST" && sent.body !== undefined
+          ? judgeOrder(sent.body)
+          : undefined,
+      statuses: new Set([400, 404, 405, ...allStatuses(contract)]),
+      byHttpLayer: new Set([400]),
+    };
+  }
+  const matched = contract.match(path);
+  if (matched === undefined) {
+    return { ...noOrder, statuses: new Set([404]), byHttpLayer: none };
+  }
+  if (!matched.methods.includes(sent.method)) {
+    return {
+      ...noOrder,
+      allow: matched.methods,
+      // Of a method that no RFC of HTTP defines, 404 and 501 are true as well.
+      statuses: new Set(
+        standardMethods.has(sent.method) ? [405] : [404, 405, 501],
+      ),
+      byHttpLayer: none,
+    };
+  }
+  const operation = matched.operations[sent.method];
+  if (operation === undefined) {
+    return { ...noOrder, statuses: new Set([200]), byHttpLayer: none };
+  }
+  const isPlace = operation.operationId === "orders.place";
+  const order = isPlace ? judgeOrder(sent.body ?? Buffer.alloc(0)) : undefined;
+  const statuses =
+    order !== undefined
+      ? placeStatuses(sent, order)
+      : operation.operationId === "orders.list"
+        ? listStatuses(queryOf(sent.target))
+        : statusesOf(operation);
+  return {
+    operation,
+    allow: undefined,
+    order,
+    orderId: orderIdIn(matched, path),
+    statuses: new Set(statuses),
+    byHttpLayer: none,
+  };
+};

@@ -1,0 +1,129 @@
+/**
+ * Clients that are slow, or do nothing at all, are no trouble for the others,
+ * and are cut off (`runtime/node.ts`: 10 s for the headers, looked at every 5 s).
+ */
+import { ManagedRuntime } from "effect";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import {
+  type ServiceProcess,
+  startService,
+} from "../support/serviceProcess.ts";
+import { TestDatabase } from "../support/testDatabase.ts";
+import { Connection } from "./wire.ts";
+
+/** Fewer than there are slow clients: none of them may count as a request. */
+const maxInFlight = 20;
+
+const latin1 = (text: string) => Buffer.from(text, "latin1");
+
+const order = (id: string) =>
+  `{"order_id":"${id}","user_id":"slow","item_ids":[1],"total_amount":1}`;
+
+describe("slow clients", () => {
+  const database = ManagedRuntime.make(TestDatabase.layer);
+  const connections: Array<Connection> = [];
+  let service: ServiceProcess;
+
+  const open = async (count: number) => {
+    const opened = await Promise.all(
+      Array.from({ length: count }, () => Connection.open(service.url)),
+    );
+    connections.push(...opened);
+    return opened;
+  };
+
+  /** Sends a byte, and another one every quarter of a second. */
+  const trickle = (connection: Connection, bytes: Buffer) => {
+    let at = 0;
+    const timer = setInterval(() => {
+      if (connection.isClosed || at >= bytes.length) clearInterval(timer);
+      else connection.socket.write(bytes.subarray(at, ++at));
+    }, 250);
+    connection.socket.on("close", () => clearInterval(timer));
+  };
+
+  /** Orders from somebody else are taken in, none of them late. */
+  const assertServesOthers = async (name: string) => {
+    // Half as many at once as may be worked on; more could rightly be refused.
+    for (let batch = 0; batch < 4; batch += 1) {
+      const placed = Array.from({ length: maxInFlight / 2 }, async (_, n) => {
+        const sent = performance.now();
+        const { status } = await fetch(`${service.url}/api/orders/`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: order(`${name}-${batch}-${n}`),
+          signal: AbortSignal.timeout(5000),
+        });
+        return { status, seconds: (performance.now() - sent) / 1000 };
+      });
+      for (const { seconds, status } of await Promise.all(placed)) {
+        assert.strictEqual(status, 201, name);
+        assert.isBelow(seconds, 3, name);
+      }
+    }
+  };
+
+  beforeAll(async () => {
+    const { url } = await database.runPromise(TestDatabase);
+    service = await startService({
+      DATABASE_URL: url,
+      PROCESSING_TIME: "10 millis",
+      MAX_IN_FLIGHT: String(maxInFlight),
+    });
+  });
+
+  afterAll(async () => {
+    for (const connection of connections) connection.close();
+    await service?.stop();
+    await database.dispose();
+  });
+
+  it("that send nothing, a thousand of them, hinder nobody", {
+    timeout: 60_000,
+  }, async () => {
+    await open(1000);
+    await assertServesOthers("beside-idle");
+  });
+
+  it("that send bodies a byte at a time hinder nobody", {
+    timeout: 60_000,
+  }, async () => {
+    const body = order("slow-body");
+    for (const connection of await open(2 * maxInFlight)) {
+      connection.socket.write(
+        latin1(
+          `POST /api/orders/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length * 10}\r\n\r\n`,
+        ),
+      );
+      trickle(connection, latin1(body));
+    }
+    await assertServesOthers("beside-slow-bodies");
+    const found = await fetch(`${service.url}/api/orders/slow-body/`);
+    assert.strictEqual(found.status, 404);
+  });
+
+  it("that send headers a byte at a time are cut off within 16 s, and hinder nobody", {
+    timeout: 60_000,
+  }, async () => {
+    const started = performance.now();
+    const slow = await open(2 * maxInFlight);
+    const head = latin1(
+      `GET /health/live HTTP/1.1\r\nHost: x\r\n${"X-Slow: y\r\n".repeat(100)}`,
+    );
+    for (const connection of slow) trickle(connection, head);
+    await assertServesOthers("beside-slow-headers");
+    const outcomes = await Promise.all(
+      slow.map((connection) => connection.exchange([], ["GET"], 20)),
+    );
+    const seconds = (performance.now() - started) / 1000;
+    for (const { answers } of outcomes) {
+      assert.deepStrictEqual(
+        answers.map(({ status }) => status),
+        [408],
+      );
+    }
+    for (const connection of slow) assert.isTrue(await connection.closed(2));
+    assert.isAbove(seconds, 9);
+    assert.isBelow(seconds, 18);
+  });
+});
