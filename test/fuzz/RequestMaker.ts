@@ -234,7 +234,7 @@ export class RequestMaker {
       if (name === "cursor") {
         // Chosen in any case, so that what follows is the same each time.
         const at = dice.int(0, 999);
-        if (cursors.length > 0) add(name, cursors[at % cursors.length] ?? "");
+        pairs.push(`cursor=${cursors[at % cursors.length] ?? "none"}`);
         continue;
       }
       const json = JSON.parse(fromSchema(this.#contract, schema, dice, name));

