@@ -135,7 +135,11 @@ export const start = (options: LoadOptions): Load => {
       });
       sending.once("error", (error: NodeJS.ErrnoException) => {
         if (error.code === "ECONNREFUSED") resolve({ miss: "refused" });
-        else if (sending.reusedSocket && error.code === "ECONNRESET") {
+        else if (!sending.reusedSocket && error.code === "ECONNRESET") {
+          // Made while nobody listened any more: the kernel had taken the
+          // connection, nobody had accepted it. It is refused, if late.
+          resolve({ miss: "refused" });
+        } else if (sending.reusedSocket && error.code === "ECONNRESET") {
           resolve({ miss: "stale connection" });
         } else {
           count(
