@@ -6,14 +6,14 @@
  * Rows are always met in the order of their ids, and the statistics last, so
  * that two statements never wait for each other in a circle.
  */
-import { DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
+import { type DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
 import { SqlClient, type SqlError, type Statement } from "effect/sql";
 import { type NewOrder, type Order, OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
-import type { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
 import * as Batching from "./Batching.ts";
 import { Database, describe } from "./Database.ts";
+import * as OrderPages from "./OrderPages.ts";
 import {
   type Attempt,
   type Begun,
@@ -29,6 +29,7 @@ import {
   type RetryQuery,
   type Underway,
 } from "./OrderRepository.ts";
+import { at, decodeOrder, orderColumns, toDate } from "./OrderRow.ts";
 
 /** Slots of the statistics; see `migrations/0001_orders.ts`. */
 const statisticsSlots = 64;
@@ -36,62 +37,11 @@ const statisticsSlots = 64;
 /** How long a caller waits for a statement before it hears "unavailable". */
 const statementTimeout = Duration.seconds(10);
 
-/** The first column of an index that goes on with `created_at, seq`. */
-type StretchColumn = "final_status" | "user_id";
-
 /** The most orders in one statement. */
 const batchSize = 500;
 
 /** The most statements of one kind under way at once. */
 const lanes = 2;
-
-const finalStatuses: ReadonlySet<OrderStatus> = new Set([
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-]);
-
-/** A row as the driver gives it, of the columns of an order. */
-interface OrderRow {
-  readonly order_id: Order["order_id"];
-  readonly user_id: Order["user_id"];
-  readonly item_ids: ReadonlyArray<unknown>;
-  /** `numeric` comes as text, to be exact; 10 digits are in a number too. */
-  readonly total_amount: string;
-  readonly status: OrderStatus;
-  readonly created_at: Date;
-  readonly updated_at: Date;
-  readonly processing_started_at: Date | null;
-  readonly processing_completed_at: Date | null;
-  readonly attempts: number;
-  readonly next_attempt_at: Date | null;
-  readonly last_error: string | null;
-}
-
-const at = (date: Date): DateTime.Utc => DateTime.makeUnsafe(date.getTime());
-const atOrNull = (date: Date | null) => (date === null ? null : at(date));
-
-/**
- * The order in a row. By hand, not by a schema: the table has checked it, and
- * a schema takes 7 microseconds where every begin needs one.
- */
-const decodeOrder = (given: unknown): Order => {
-  const row = given as OrderRow;
-  return {
-    order_id: row.order_id,
-    user_id: row.user_id,
-    item_ids: row.item_ids,
-    total_amount: Number(row.total_amount) as Order["total_amount"],
-    status: row.status,
-    created_at: at(row.created_at),
-    updated_at: at(row.updated_at),
-    processing_started_at: atOrNull(row.processing_started_at),
-    processing_completed_at: atOrNull(row.processing_completed_at),
-    attempts: row.attempts,
-    next_attempt_at: atOrNull(row.next_attempt_at),
-    last_error: row.last_error,
-  };
-};
 
 interface Placing {
   readonly order: NewOrder;
@@ -146,12 +96,7 @@ const make = Effect.gen(function* () {
       run: (inputs) => answer(run(inputs)),
     });
 
-  /** The columns of an order, for `OrderRow`. */
-  const columns = sql.literal(`
-    o.order_id, o.user_id, o.item_ids, o.total_amount, o.status, o.created_at,
-    o.updated_at, o.processing_started_at, o.processing_completed_at,
-    o.attempts, CASE WHEN o.status = 'PENDING' AND o.attempts > 0
-      THEN o.due_at END AS next_attempt_at, o.last_error`);
+  const columns = sql.literal(orderColumns);
 
   /** Whether the partition of `o` is still owned as `given` says. */
   const isOwned = sql.literal(`EXISTS (
@@ -443,106 +388,11 @@ const make = Effect.gen(function* () {
   const find = (order_id: string) =>
     isOrderId(order_id) ? findAll(order_id) : Effect.succeedNone;
 
-  /**
-   * The orders with a value, as the stretch that they are of the index on
-   * `(column, created_at, seq)`; to be read in that order, column first.
-   *
-   * Not `column = value`: the planner would know then that any order by time
-   * will do, and might read all orders by time until it has found enough. That
-   * is a good plan only where the orders with the value are spread evenly.
-   */
-  const stretch = (
-    column: StretchColumn,
-    value: string,
-    from: Statement.Fragment,
-    to: Statement.Fragment,
-  ) => [
-    sql`(${sql.literal(column)}, created_at)
-      >= (${value}::text, ${from}::timestamptz)`,
-    sql`(${sql.literal(column)}, created_at)
-      < (${value}::text, ${to}::timestamptz)`,
-  ];
-
-  const list = Effect.fn("OrderRepository.list")(function* (query: OrderQuery) {
-    const { after, created_after, created_before, user_id } = query;
-    const from =
-      created_after === undefined
-        ? sql.literal("'-infinity'")
-        : sql`${toDate(created_after)}`;
-    const to =
-      created_before === undefined
-        ? sql.literal("'infinity'")
-        : sql`${toDate(created_before)}`;
-    const behind = (columns: string, values: Statement.Fragment) =>
-      after === undefined
-        ? []
-        : [
-            sql`(${sql.literal(columns)}created_at, seq) < (${values}
-              ${toDate(after.created_at)}::timestamptz, ${after.seq}::bigint)`,
-          ];
-    const times = [
-      sql`created_at >= ${from}::timestamptz`,
-      sql`created_at < ${to}::timestamptz`,
-      ...behind("", sql.literal("")),
-    ];
-    const among = (column: StretchColumn, value: string) => [
-      ...stretch(column, value, from, to),
-      ...behind(`${column}, `, sql`${value}::text,`),
-    ];
-    // One more than asked for tells whether there is more behind the page.
-    const page = (
-      column: StretchColumn | undefined,
-      where: ReadonlyArray<Statement.Fragment>,
-    ) => sql`(
-      SELECT ${columns}, o.seq FROM orders AS o
-      WHERE ${sql.and(where)}
-      ORDER BY ${sql.literal(column === undefined ? "" : `${column} DESC, `)}
-        created_at DESC, seq DESC
-      LIMIT ${query.limit + 1}::integer)`;
-
-    const statuses = Array.from(new Set(query.status ?? []));
-    const pages =
-      user_id !== undefined
-        ? [
-            page("user_id", [
-              ...among("user_id", user_id),
-              ...(statuses.length === 0
-                ? []
-                : [sql`status = ANY(${statuses}::text[])`]),
-            ]),
-          ]
-        : statuses.length === 0
-          ? [page(undefined, times)]
-          : statuses.map((status) =>
-              page(
-                "final_status",
-                finalStatuses.has(status)
-                  ? among("final_status", status)
-                  : [
-                      sql.literal("final_status IS NULL"),
-                      sql`status = ${status}::text`,
-                      ...times,
-                    ],
-              ),
-            );
-    const rows = yield* answer(
-      pages.length === 1
-        ? sql`${pages[0] as Statement.Fragment}`
-        : sql`SELECT * FROM (${sql.join(" UNION ALL ", false)(pages)}) AS pages
-            ORDER BY created_at DESC, seq DESC
-            LIMIT ${query.limit + 1}::integer`,
-    );
-    const orders = rows.slice(0, query.limit).map(decodeOrder);
-    const last = orders.at(-1);
-    const lastRow = rows[orders.length - 1];
-    return {
-      orders,
-      end:
-        rows.length > query.limit && last !== undefined
-          ? { created_at: last.created_at, seq: lastRow?.seq as bigint }
-          : undefined,
-    };
-  });
+  const list = Effect.fn("OrderRepository.list")((query: OrderQuery) =>
+    Effect.map(answer(OrderPages.select(sql, query)), (rows) =>
+      OrderPages.pageOf(rows, query),
+    ),
+  );
 
   const tally = answer(
     Effect.map(
@@ -638,7 +488,8 @@ const make = Effect.gen(function* () {
       retryAll(sql`
         SELECT order_id FROM orders
         WHERE ${sql.and([
-          ...stretch(
+          ...OrderPages.stretch(
+            sql,
             query.user_id === undefined ? "final_status" : "user_id",
             query.user_id ?? moves.retry.from,
             sql.literal("'-infinity'"),
@@ -729,12 +580,6 @@ const isOurFault = ({ reason }: SqlError.SqlError): boolean => {
 
 /** What cannot be the id of an order is not looked for: it may not be text. */
 const isOrderId = Schema.is(OrderId);
-
-/** The database knows no time much before this, and no order was placed then. */
-const earliestTime = Date.UTC(1900);
-
-const toDate = (time: DateTime.Utc): Date =>
-  new Date(Math.max(time.epochMilliseconds, earliestTime));
 
 /** A hundred years: what is longer is as good as for ever. */
 const longestWait = Duration.days(36_525);

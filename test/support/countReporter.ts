@@ -13,9 +13,11 @@ export default class CountReporter implements Reporter {
     modules: ReadonlyArray<TestModule>,
     errors: ReadonlyArray<unknown>,
   ) {
-    // A file that cannot even be loaded has no tests to count.
+    // A file that cannot be loaded, and one whose hook fails, has no failed
+    // test to count.
     const broken = modules.filter(
-      (module) => module.state() === "failed" && module.errors().length > 0,
+      (module) =>
+        module.state() === "failed" && count([module], "failed") === 0,
     ).length;
     const failed = count(modules, "failed") + broken + errors.length;
     console.log(`${count(modules, "passed")} passed, ${failed} failed`);

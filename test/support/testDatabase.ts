@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { PgClient } from "@effect/sql-pg";
 import { Context, Effect, Layer, Redacted } from "effect";
 import * as ReactivityModule from "effect/reactivity/Reactivity";
-import type { SqlClient } from "effect/sql";
+import type { SqlClient, SqlError } from "effect/sql";
 import { inject } from "vitest";
 import * as Postgres from "../../src/runtime/Postgres.ts";
 
@@ -15,17 +15,33 @@ export class TestDatabase extends Context.Service<
     TestDatabase,
     Effect.gen(function* () {
       const base = inject("postgresUrl");
-      const admin = yield* PgClient.make({
-        url: Redacted.make(`${base}/postgres`),
-        maxConnections: 1,
-      });
+      // A client for each of the two statements: one kept for the whole file
+      // would sit idle in between, and its pool would have closed it by then.
+      const administer = (
+        statement: (
+          sql: PgClient.PgClient,
+        ) => Effect.Effect<unknown, SqlError.SqlError>,
+      ) =>
+        Effect.scoped(
+          Effect.flatMap(
+            PgClient.make({
+              url: Redacted.make(`${base}/postgres`),
+              maxConnections: 1,
+            }),
+            statement,
+          ),
+        ).pipe(Effect.provide(ReactivityModule.layer));
       const name = `orders_${randomBytes(6).toString("hex")}`;
-      yield* Effect.acquireRelease(admin`CREATE DATABASE ${admin(name)}`, () =>
-        Effect.ignore(admin`DROP DATABASE ${admin(name)} WITH (FORCE)`),
+      yield* Effect.acquireRelease(
+        administer((sql) => sql`CREATE DATABASE ${sql(name)}`),
+        () =>
+          Effect.ignore(
+            administer((sql) => sql`DROP DATABASE ${sql(name)} WITH (FORCE)`),
+          ),
       );
       return { url: `${base}/${name}` };
     }),
-  ).pipe(Layer.provide(ReactivityModule.layer));
+  );
 }
 
 /** A client on a database of its own, with the settings of the service. */
