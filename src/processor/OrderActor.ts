@@ -101,7 +101,7 @@ const ownershipInterval = Duration.seconds(5);
 
 /** An outage of the database is waited out: first so long, then longer. */
 const outageWaitMin = Duration.millis(100);
-const outageWaitMax = Duration.seconds(2);
+const outageWaitMax = Duration.millis(500);
 
 /** So much longer than an attempt may take, nothing may happen. */
 const stallGrace = Duration.seconds(30);
