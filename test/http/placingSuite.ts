@@ -267,8 +267,10 @@ export const placingSuite = (api: () => Api) => {
         Arbitrary.sampleEffect(Arbitrary.schema(OrderId), { count: 100 }),
       );
       for (const id of ids) {
-        const placed = await api().place({ order_id: JSON.stringify(id) });
+        // Spaces alone are refused: see the faults above.
         const kept = id.trim();
+        if (kept === "") continue;
+        const placed = await api().place({ order_id: JSON.stringify(id) });
         assert.include([200, 201, 409], placed.status, placed.text);
         const found = await api().get(
           `/api/orders/${encodeURIComponent(kept)}/`,
