@@ -17,7 +17,7 @@ for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
       url: service.url,
       stop: async () => {
         // On Deno SIGTERM is not always heard (README, Limits). How the
-        // service stops is tested on Node, in `test/app`.
+        // service stops is tested on Node, in `test/app.test.ts`.
         await service.stop(runtime === "deno" ? "SIGKILL" : "SIGTERM");
         await database.dispose();
       },
