@@ -16,9 +16,7 @@ for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
     return {
       url: service.url,
       stop: async () => {
-        // On Deno SIGTERM does not always end it (README, Limits). How the
-        // service stops is tested on Node, in `test/app.test.ts`.
-        await service.stop(runtime === "deno" ? "SIGKILL" : "SIGTERM");
+        await service.stop();
         await database.dispose();
       },
     };

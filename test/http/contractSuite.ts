@@ -40,8 +40,9 @@ export const contractSuite = (
 
     afterAll(async () => {
       api?.close();
-      await receiver?.stop();
+      // The receiver last: it waits for the connections the service keeps.
       await service?.stop();
+      await receiver?.stop();
     });
 
     it("counts nothing before the first order", async () => {
