@@ -50,7 +50,7 @@ export const startReceiver = async () => {
         response.writeHead(200, { connection: "close" }).end();
       }
       const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
+      server.closeAllConnections();
       await closed;
     },
   };
