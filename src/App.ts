@@ -33,6 +33,7 @@ import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import * as JsonLog from "./runtime/JsonLog.ts";
 import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
+import { stopWithin } from "./runtime/StopLimit.ts";
 
 /** The service, as its settings ask for it, on a runtime. */
 const layer = <E>(
@@ -256,6 +257,8 @@ export const run = <E extends { readonly message: string } = never>(
       ownWork ?? workOf(config);
     return yield* untilItFails.pipe(
       Effect.provide(layer(runtime, config, work)),
+      // Orders in work have the first part of that time, the rest the second.
+      stopWithin(Duration.sum(config.shutdownTimeout, Duration.seconds(10))),
     );
   }).pipe(
     Effect.provide(withSettings(runtime)),

@@ -3,7 +3,6 @@ import { Schema, SchemaTransformation } from "effect";
 import {
   HttpApi,
   HttpApiEndpoint,
-  type HttpApiError,
   HttpApiGroup,
   HttpApiMiddleware,
   HttpApiSchema,
@@ -271,5 +270,3 @@ export class OrdersApi extends HttpApiGroup.make("orders")
   )
   .middleware(HttpApiMiddleware.ProblemDetails)
   .annotateMerge(OpenApi.annotations({ title: "Orders" })) {}
-
-export type BadRequest = HttpApiError.BadRequestProblem;

@@ -3,6 +3,9 @@
  * answered in, and sent again when what went wrong may pass. Every request is
  * sent a bounded number of times with bounded waits in between.
  *
+ * Effect's `HttpClient.retryTransient` would also send again after a 500, wait
+ * for as long as any `Retry-After` asks, and count failures and refusals apart.
+ *
  * It retries requests of any method, so it suits only services where asking
  * twice does no harm; `OrderClient` says why it does none to orders.
  */

@@ -1,6 +1,6 @@
 /**
  * How many requests are worked on at once. More are refused at once, with the
- * time after which, at the rate of the last second, there will be room: so
+ * time after which, at the rate of the last busy second, there will be room: so
  * overload costs callers a wait they can plan, not a time-out.
  *
  * A request counts from when it has been read, so that clients that send
@@ -36,26 +36,37 @@ export class Admission extends Context.Service<
         const clock = yield* Clock.Clock;
         const context = yield* Effect.context<never>();
         let inFlight = 0;
+        /** Requests ended in this window. */
         let ended = 0;
-        let windowStart = clock.currentTimeMillisUnsafe();
-        /** Requests ended in the last window. */
-        let rate = 0;
+        let windowStart = 0;
+        /** Requests ended per second, once there was a second to measure. */
+        let rate = Number.POSITIVE_INFINITY;
+
+        const begin = () => {
+          if (inFlight === 0) {
+            // Time without work says nothing about how fast work is done.
+            ended = 0;
+            windowStart = clock.currentTimeMillisUnsafe();
+          }
+          inFlight += 1;
+          inFlightGauge.updateUnsafe(inFlight, context);
+        };
 
         const end = Effect.sync(() => {
           inFlight -= 1;
           ended += 1;
+          inFlightGauge.updateUnsafe(inFlight, context);
           const now = clock.currentTimeMillisUnsafe();
           if (now - windowStart < windowMillis) return;
-          rate = (ended * windowMillis) / (now - windowStart);
+          rate = (ended * 1000) / (now - windowStart);
           ended = 0;
           windowStart = now;
-          inFlightGauge.updateUnsafe(inFlight, context);
         });
 
         const refuse = Effect.suspend(() => {
           const seconds = Math.min(
             retryAfterSecondsMax,
-            Math.max(1, Math.ceil(inFlight / Math.max(1, rate))),
+            Math.max(1, Math.ceil(inFlight / rate)),
           );
           return Effect.fail(
             new UnavailableProblem({
@@ -69,7 +80,7 @@ export class Admission extends Context.Service<
           admit: <A, E, R>(work: Effect.Effect<A, E, R>) =>
             Effect.suspend((): Effect.Effect<A, E | UnavailableProblem, R> => {
               if (inFlight >= max) return refuse;
-              inFlight += 1;
+              begin();
               return Effect.ensuring(work, end);
             }),
         });

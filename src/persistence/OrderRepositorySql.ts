@@ -3,8 +3,9 @@
  * the orders it moves and the statistics it changes are both there or neither.
  * Statements are shared by concurrent callers (`Batching`).
  *
- * Rows are always met in the order of their ids, and the statistics last, so
- * that two statements never wait for each other in a circle.
+ * Rows are met in the order of their ids, or passed over while another holds
+ * them, and the statistics last, so that two statements never wait for each
+ * other in a circle.
  */
 import { type DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
 import { SqlClient, type SqlError, type Statement } from "effect/sql";
@@ -484,13 +485,14 @@ const make = Effect.gen(function* () {
   );
 
   const retryMany = Effect.fn("OrderRepository.retryMany")(
-    (query: RetryQuery) =>
-      retryAll(sql`
+    (query: RetryQuery) => {
+      const column = query.user_id === undefined ? "final_status" : "user_id";
+      return retryAll(sql`
         SELECT order_id FROM orders
         WHERE ${sql.and([
           ...OrderPages.stretch(
             sql,
-            query.user_id === undefined ? "final_status" : "user_id",
+            column,
             query.user_id ?? moves.retry.from,
             sql.literal("'-infinity'"),
             query.created_before === undefined
@@ -499,11 +501,10 @@ const make = Effect.gen(function* () {
           ),
           sql`status = ${moves.retry.from}`,
         ])}
-        ORDER BY ${sql.literal(
-          query.user_id === undefined ? "final_status" : "user_id",
-        )}, created_at, seq
+        ORDER BY ${sql.literal(column)}, created_at, seq
         LIMIT ${query.limit}::integer
-        FOR UPDATE SKIP LOCKED`),
+        FOR UPDATE SKIP LOCKED`);
+    },
   );
 
   return OrderRepository.of({

@@ -1,5 +1,5 @@
 /** Node.js. */
-import { createServer } from "node:http";
+import { createServer, maxHeaderSize } from "node:http";
 import { hostname } from "node:os";
 import type { Duplex } from "node:stream";
 import { NodeHttpServer, NodeServices } from "@effect/platform-node";
@@ -8,19 +8,31 @@ import * as Embedded from "./Embedded.ts";
 import * as Postgres from "./Postgres.ts";
 import { type Runtime, StartFailed } from "./Runtime.ts";
 
+/** Clients that send more slowly are cut off. */
+const headersSeconds = 10;
+const requestSeconds = 30;
+
 /** Says what Node's parser could not make a request of, as a problem too. */
 const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
-  const [status, title] =
+  const [status, title, detail] =
     error.code === "HPE_HEADER_OVERFLOW"
-      ? [431, "Request Header Fields Too Large"]
+      ? [
+          431,
+          "Request Header Fields Too Large",
+          `The request line and the headers may be ${maxHeaderSize} bytes together.`,
+        ]
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-        ? [408, "Request Timeout"]
-        : [400, "Bad Request"];
-  const body = JSON.stringify({ type: "about:blank", status, title });
+        ? [
+            408,
+            "Request Timeout",
+            `The headers must be here within ${headersSeconds} s, and the whole request within ${requestSeconds} s.`,
+          ]
+        : [400, "Bad Request", "This is not a request of HTTP/1.1."];
+  const body = JSON.stringify({ type: "about:blank", status, title, detail });
   socket.end(
     `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
@@ -32,9 +44,8 @@ export const node: Runtime = {
     NodeHttpServer.layer(
       () =>
         createServer({
-          // Slow clients are cut off: 10 s for the headers, 30 s for it all.
-          headersTimeout: 10_000,
-          requestTimeout: 30_000,
+          headersTimeout: headersSeconds * 1000,
+          requestTimeout: requestSeconds * 1000,
           connectionsCheckingInterval: 5_000,
           keepAliveTimeout: 65_000,
         }).on("clientError", refuse),

@@ -30,10 +30,7 @@ const jsonOf = (body: Buffer): { readonly json: unknown } | undefined => {
 };
 
 /** RFC 9457, as `design.md` has it. */
-const problemFaults = (
-  answer: Answer,
-  isByHttpLayer: boolean,
-): ReadonlyArray<Fault> => {
+const problemFaults = (answer: Answer): ReadonlyArray<Fault> => {
   const { status } = answer;
   if (answer.headers["content-type"] !== "application/problem+json") {
     return fault(
@@ -47,8 +44,7 @@ const problemFaults = (
     problem.status === status &&
     typeof problem.type === "string" &&
     typeof problem.title === "string" &&
-    // What cannot even be read as a request needs no more than its title.
-    (isByHttpLayer || typeof problem.detail === "string");
+    typeof problem.detail === "string";
   return isWhole
     ? []
     : fault(`${status}: not a whole problem`, answer.body.toString("utf8"));
@@ -132,7 +128,7 @@ export const faultsOfAnswer = (
     faults.push({ kind: "HEAD: has a body", detail: body.toString() });
   }
   if (status >= 400 && sent.method !== "HEAD") {
-    faults.push(...problemFaults(answer, isByHttpLayer));
+    faults.push(...problemFaults(answer));
   }
   if (status === 405) {
     const named = (headers.allow ?? "").split(", ").sort();
