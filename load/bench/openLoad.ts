@@ -27,7 +27,12 @@ export interface OpenLoadResult {
 const stepMillis = 5;
 
 const { perSecond, seconds, url } = given<OpenLoad>();
-const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
+const agent = new Agent({
+  keepAlive: true,
+  maxSockets: 1000,
+  // Else it would close all but 256 of them, and open others.
+  maxFreeSockets: 1000,
+});
 const latencies: Array<number> = [];
 let sent = 0;
 let answered = 0;

@@ -94,7 +94,12 @@ const count = <Key>(counts: Map<Key, number>, key: Key) =>
   counts.set(key, (counts.get(key) ?? 0) + 1);
 
 export const start = (options: LoadOptions): Load => {
-  const agent = new Agent({ keepAlive: true, scheduling: "lifo" });
+  const agent = new Agent({
+    keepAlive: true,
+    // Else it would close all but 256 of them, and open others.
+    maxFreeSockets: options.outstandingMax,
+    scheduling: "lifo",
+  });
   const answered = new Map<string, Placed>();
   const misses = new Map<Miss, number>();
   const reasons = new Map<string, number>();
