@@ -2,7 +2,7 @@
  * What can be done with orders: one operation for each thing a caller may ask.
  * HTTP calls only this.
  */
-import { Context, Effect, Layer, Metric, Option } from "effect";
+import { Context, Effect, Layer, Metric, Option, References } from "effect";
 import type { OrderMetrics } from "../api/OrdersApi.ts";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
@@ -70,8 +70,14 @@ export class Orders extends Context.Service<
     Effect.gen(function* () {
       const repository = yield* OrderRepository;
       const processor = yield* OrderProcessor;
+      const isTraced = yield* References.TracerEnabled;
+      /** Names the span; its making costs more than the rest of a use case. */
+      const useCase = (name: string) =>
+        (isTraced
+          ? Effect.fn(name)
+          : Effect.fnUntraced) as typeof Effect.fnUntraced;
 
-      const place = Effect.fn("Orders.place")(function* (order: NewOrder) {
+      const place = useCase("Orders.place")(function* (order: NewOrder) {
         const partition = processor.choosePartition();
         const placement = yield* repository.insert(order, partition);
         if (placement.isNew) {
@@ -90,7 +96,7 @@ export class Orders extends Context.Service<
         return placement;
       });
 
-      const find = Effect.fn("Orders.find")(function* (order_id: string) {
+      const find = useCase("Orders.find")(function* (order_id: string) {
         const found = yield* repository.find(order_id);
         if (Option.isSome(found)) return found.value;
         return yield* new OrderNotFound({
@@ -112,7 +118,7 @@ export class Orders extends Context.Service<
         });
       });
 
-      const cancel = Effect.fn("Orders.cancel")(function* (order_id: string) {
+      const cancel = useCase("Orders.cancel")(function* (order_id: string) {
         const cancelled = yield* repository.cancel(order_id);
         if (Option.isNone(cancelled)) {
           return yield* refuse(order_id, moves.cancel.from);
@@ -121,7 +127,7 @@ export class Orders extends Context.Service<
         return cancelled.value;
       });
 
-      const retry = Effect.fn("Orders.retry")(function* (order_id: string) {
+      const retry = useCase("Orders.retry")(function* (order_id: string) {
         const retried = yield* repository.retry(order_id);
         if (Option.isNone(retried)) {
           return yield* refuse(order_id, moves.retry.from);
@@ -132,7 +138,7 @@ export class Orders extends Context.Service<
         return order;
       });
 
-      const retryMany = Effect.fn("Orders.retryMany")(function* (
+      const retryMany = useCase("Orders.retryMany")(function* (
         query: RetryQuery,
       ) {
         const retried = yield* repository.retryMany(query);
