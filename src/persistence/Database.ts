@@ -1,7 +1,8 @@
 /**
  * Brings the database to the schema this code needs, and says whether it can
  * be used. While it is away this waits, retries and tells; a database that can
- * never be used (it is newer than the code) is a failure for the process.
+ * never be used (what this code needs was taken away) is a failure for the
+ * process.
  */
 import {
   Cause,
@@ -14,7 +15,12 @@ import {
   Schema,
 } from "effect";
 import { Migrator, SqlClient, type SqlError } from "effect/sql";
-import { migrations, migrationsTable, newestMigration } from "./Migrations.ts";
+import {
+  migrations,
+  migrationsTable,
+  neededBy,
+  newestMigration,
+} from "./Migrations.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
 
 /** The database exists but this release must not use it. */
@@ -132,14 +138,20 @@ export class Database extends Context.Service<
 const migrate = Effect.gen(function* () {
   yield* Migrator.make({})({ loader: migrations, table: migrationsTable });
   const sql = yield* SqlClient.SqlClient;
-  const [row] = yield* sql<{ newest: number }>`
-    SELECT max(migration_id) AS newest FROM ${sql(migrationsTable)}`;
-  const newest = row?.newest ?? 0;
-  if (newest > newestMigration) {
+  const newer = yield* sql<{ migration_id: number; name: string }>`
+    SELECT migration_id, name FROM ${sql(migrationsTable)}
+    WHERE migration_id > ${newestMigration} ORDER BY migration_id`;
+  const newest = newer.at(-1)?.migration_id;
+  if (newest === undefined) return;
+  const known = `The database is at migration ${newest}, this release knows migrations up to ${newestMigration}`;
+  const needed = Math.max(...newer.map(({ name }) => neededBy(name)));
+  if (needed > newestMigration) {
     return yield* new DatabaseRefused({
-      message: `The database is at migration ${newest}, this release knows migrations up to ${newestMigration}: start a newer release, or point DATABASE_URL (or DATA_DIR) at another database.`,
+      message: `${known} and would have to know ${needed}: start a newer release, or point DATABASE_URL (or DATA_DIR) at another database.`,
     });
   }
+  // As an instance of the release before finds it that restarts in a deploy.
+  yield* Effect.logInfo(`${known}. It can go on: the newer ones only add.`);
 });
 
 /**

@@ -10,3 +10,13 @@ export const migrations = Migrator.fromRecord({
 export const newestMigration = 1;
 
 export const migrationsTable = "effect_sql_migrations";
+
+/**
+ * The migration that code must know to run on a database that a later one has
+ * changed: the number at the end of the later one's name, as in
+ * `0007_drop_notes_needs_0006`. The name is stored with the migration, so a
+ * release can read it that was made before that migration was written. A
+ * migration that only adds needs nothing.
+ */
+export const neededBy = (name: string): number =>
+  Number(/_needs_(\d+)$/.exec(name)?.[1] ?? 0);

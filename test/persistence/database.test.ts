@@ -72,7 +72,7 @@ describe("the schema", () => {
     }).pipe(Effect.provide(TestDatabase.layer)),
   );
 
-  it.live("is refused when it is newer than the code", () =>
+  it.live("is refused when what this code needs was taken away", () =>
     Effect.gen(function* () {
       const { url } = yield* TestDatabase;
       yield* Effect.scoped(
@@ -82,7 +82,10 @@ describe("the schema", () => {
           const sql = yield* Effect.provide(SqlClient.SqlClient, context);
           yield* database.migrated;
           yield* sql`INSERT INTO ${sql(migrationsTable)}
-            ${sql.insert({ migration_id: 4711, name: "from_the_future" })}`;
+            ${sql.insert([
+              { migration_id: 4711, name: "drop_notes_needs_4700" },
+              { migration_id: 4712, name: "more_notes" },
+            ])}`;
         }),
       );
       const context = yield* started(url);
@@ -90,7 +93,8 @@ describe("the schema", () => {
       const repository = yield* Effect.provide(OrderRepository, context);
       const refused: DatabaseRefused = yield* Effect.flip(database.refused);
       assert.strictEqual(refused._tag, "DatabaseRefused");
-      assert.include(refused.message, "migration 4711");
+      assert.include(refused.message, "is at migration 4712");
+      assert.include(refused.message, "have to know 4700");
       assert.include(refused.message, `up to ${newestMigration}`);
       for (const effect of [
         database.isMigrated,
@@ -103,7 +107,7 @@ describe("the schema", () => {
           never
         >(effect);
         assert.strictEqual(error._tag, "RepositoryUnavailable");
-        assert.include(error.message, "migration 4711");
+        assert.include(error.message, "is at migration 4712");
       }
     }).pipe(Effect.provide(TestDatabase.layer)),
   );
