@@ -110,7 +110,7 @@ const partitions = (runtime: Runtime, config: AppConfig) =>
   config.databaseUrl === undefined
     ? PartitionsLocal.layer
     : PartitionsCluster.layer({
-        host: config.runnerHost ?? runtime.hostname,
+        host: config.runnerHost ?? runtime.hostname(),
         port: config.runnerPort ?? (config.port || runtime.processId),
       });
 
