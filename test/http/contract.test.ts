@@ -3,6 +3,7 @@ import { ManagedRuntime } from "effect";
 import { type RuntimeName, startService } from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { contractSuite } from "./contractSuite.ts";
+import { overSocket } from "./transports.ts";
 
 for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
   contractSuite(`the service on ${runtime}`, async (settings) => {
@@ -14,7 +15,7 @@ for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
       { runtime },
     );
     return {
-      url: service.url,
+      transport: overSocket(service.url),
       stop: async () => {
         await service.stop();
         await database.dispose();
