@@ -51,7 +51,13 @@ export const startServer = async ({
     runtime === undefined ? [process.execPath, []] : commandOf(runtime, env);
   const child = spawn(command, [...flags, program], {
     cwd: root,
-    env: { PATH: process.env.PATH ?? "", PORT: String(port), ...env },
+    env: {
+      PATH: process.env.PATH ?? "",
+      // Deno keeps there what it has compiled.
+      HOME: process.env.HOME ?? "",
+      PORT: String(port),
+      ...env,
+    },
     stdio: ["ignore", log, log],
   });
   closeSync(log);

@@ -2,9 +2,10 @@
  * Deno, by what it has of Node: `node:http`, `node:net`, `node:sqlite`, files
  * and signals.
  *
- * `Deno.serve` was tried (2.9.5) and answers the contract, too. But it waits
- * for ever for headers that come a byte at a time, and has no limit of its own
- * on their size; the fuzz suite's slow clients pass on `node:http` alone.
+ * `Deno.serve` was tried (2.9.5) and keeps the contract, too. But it never cuts
+ * off who sends headers a byte at a time, and breaks off bodies that come in
+ * chunks of a byte: of the two, only `node:http` passes the fuzz suite's slow
+ * clients.
  */
 import { NodeServices } from "@effect/platform-node";
 import { Effect, Layer } from "effect";

@@ -145,7 +145,7 @@ describe.each(runtimes)(
             runtime,
           );
         }),
-      120_000,
+      240_000,
     );
 
     it.live(
@@ -161,7 +161,7 @@ describe.each(runtimes)(
             runtime,
           );
         }).pipe(Effect.provide(TestDatabase.layer)),
-      120_000,
+      240_000,
     );
   },
 );
