@@ -26,7 +26,16 @@ const refuse: Fetch = () =>
       retry_after_seconds: retryAfterSeconds,
     }),
   ).pipe(
-    Effect.map((response) => HttpServerResponse.toWeb(response)),
+    // The header comes with the contract, which nobody keeps here now.
+    Effect.map((response) =>
+      HttpServerResponse.toWeb(
+        HttpServerResponse.setHeader(
+          response,
+          "retry-after",
+          String(retryAfterSeconds),
+        ),
+      ),
+    ),
     Effect.runPromise,
   );
 
