@@ -15,6 +15,7 @@ import {
   SchemaIssue,
 } from "effect";
 import { FetchHttpClient, HttpServer } from "effect/http";
+import { NetAddress } from "effect/net";
 import { Otlp } from "effect/observability";
 import { AppConfig } from "./AppConfig.ts";
 import * as HttpApp from "./http/HttpApp.ts";
@@ -110,7 +111,7 @@ const partitions = (runtime: Runtime, config: AppConfig) =>
   config.databaseUrl === undefined
     ? PartitionsLocal.layer
     : PartitionsCluster.layer({
-        host: config.runnerHost ?? runtime.hostname,
+        host: config.runnerHost ?? runtime.hostname(),
         port: config.runnerPort ?? (config.port || runtime.processId),
       });
 
@@ -143,22 +144,29 @@ const announce = (config: AppConfig) =>
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer;
       const database = yield* Database;
-      const base = HttpServer.formatAddress(address).replace(
-        /0\.0\.0\.0|\[::\]/,
-        "localhost",
-      );
       const data =
         config.databaseUrl === undefined
           ? `embedded database in ${config.dataDir}`
           : "PostgreSQL at DATABASE_URL";
-      yield* Effect.logInfo(`listening on ${base}`);
+      // Served by somebody else's server (`FetchService.ts`), it knows no URL.
+      const base = NetAddress.isUnixPathAddress(address)
+        ? undefined
+        : HttpServer.formatAddress(address).replace(
+            /0\.0\.0\.0|\[::\]/,
+            "localhost",
+          );
+      if (base !== undefined) yield* Effect.logInfo(`listening on ${base}`);
       yield* database.migrated.pipe(
         Effect.andThen(
-          Effect.logInfo(`ready
+          Effect.logInfo(
+            base === undefined
+              ? `ready\n  Data  ${data}`
+              : `ready
   API   ${base}/api/orders/
   Docs  ${base}/docs
   Data  ${data}
-  Try   curl -i ${base}/api/orders/ -H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`),
+  Try   curl -i ${base}/api/orders/ -H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`,
+          ),
         ),
         Effect.forkScoped,
       );

@@ -1,9 +1,14 @@
 import { NodeRuntime } from "@effect/platform-node";
 import { Cause, Exit } from "effect";
 import { run } from "./App.ts";
-import { node } from "./runtime/node.ts";
 
-NodeRuntime.runMain(run(node), {
+const runtime =
+  "Deno" in globalThis
+    ? (await import("./runtime/deno.ts")).deno
+    : (await import("./runtime/node.ts")).node;
+
+// Deno has Node's signals, too.
+NodeRuntime.runMain(run(runtime), {
   disableErrorReporting: true,
   // Being told to stop, and having stopped in order, is no failure.
   teardown: (exit, onExit) =>

@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
-import { spawnService, startService, until } from "./support/serviceProcess.ts";
+import {
+  type RuntimeName,
+  runtimes,
+  spawnService,
+  startService,
+  until,
+} from "./support/serviceProcess.ts";
 import { TestDatabase } from "./support/testDatabase.ts";
 
 const order = (order_id: string) => ({
@@ -22,10 +28,15 @@ const place = (url: string, order_id: string) =>
   });
 
 /** A running service on a database of its own. */
-const service = Effect.fnUntraced(function* (env: Record<string, string> = {}) {
+const service = Effect.fnUntraced(function* (
+  env: Record<string, string> = {},
+  runtime: RuntimeName = "node",
+) {
   const { url } = yield* TestDatabase;
   return yield* Effect.acquireRelease(
-    Effect.promise(() => startService({ DATABASE_URL: url, ...env })),
+    Effect.promise(() =>
+      startService({ DATABASE_URL: url, ...env }, "ready", { runtime }),
+    ),
     (started) => Effect.promise(() => started.stop("SIGKILL")),
   );
 });
@@ -101,56 +112,6 @@ describe("the service as a process", () => {
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
 
-  it.live.each(["SIGTERM", "SIGINT"] as const)(
-    "finishes what it works on when it gets %s, and ends with 0",
-    (signal) =>
-      Effect.gen(function* () {
-        const { url } = yield* TestDatabase;
-        const first = yield* service({ PROCESSING_TIME: "700 millis" });
-        yield* Effect.promise(() => place(first.url, "A"));
-        yield* Effect.promise(() =>
-          until("A in work", async () => {
-            const found = await fetch(`${first.url}/api/orders/A`);
-            const { status } = (await found.json()) as { status: string };
-            return status === "PROCESSING";
-          }),
-        );
-        assert.strictEqual(yield* Effect.promise(() => first.stop(signal)), 0);
-        const second = yield* Effect.promise(() =>
-          startService({ DATABASE_URL: url, PROCESSING_TIME: "1 hour" }),
-        );
-        const found = yield* Effect.promise(() =>
-          fetch(`${second.url}/api/orders/A`).then((_) => _.json()),
-        );
-        yield* Effect.promise(() => second.stop("SIGKILL"));
-        assert.include(found, { status: "COMPLETED", attempts: 1 });
-      }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
-  );
-
-  it.live("answers on while it drains, not ready, closing connections", () =>
-    Effect.gen(function* () {
-      const draining = yield* service({ PROCESSING_TIME: "3 seconds" });
-      yield* Effect.promise(() => place(draining.url, "A"));
-      yield* Effect.promise(() =>
-        until("A in work", async () => {
-          const found = await fetch(`${draining.url}/api/orders/A`);
-          return ((await found.json()) as { attempts: number }).attempts === 1;
-        }),
-      );
-      draining.child.kill("SIGTERM");
-      const notReady = yield* Effect.promise(() =>
-        until("not ready", async () => {
-          const answer = await fetch(`${draining.url}/health/ready`);
-          return answer.status === 503 && answer;
-        }),
-      );
-      assert.strictEqual(notReady.headers.get("connection"), "close");
-      const late = yield* Effect.promise(() => place(draining.url, "B"));
-      assert.strictEqual(late.status, 201);
-      assert.strictEqual(yield* Effect.promise(() => draining.ended), 0);
-    }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
-  );
-
   it.live("logs a line for each request and transition, without its body", () =>
     Effect.gen(function* () {
       const started = yield* service({ PROCESSING_TIME: "0 millis" });
@@ -213,6 +174,64 @@ describe("the service as a process", () => {
           assert.fail(`only these: ${Array.from(names).join(", ")}`),
         ),
       );
+    }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+  );
+});
+
+describe.each(runtimes)("the service on %s, told to stop", (runtime) => {
+  it.live.each(["SIGTERM", "SIGINT"] as const)(
+    "finishes what it works on when it gets %s, and ends with 0",
+    (signal) =>
+      Effect.gen(function* () {
+        const { url } = yield* TestDatabase;
+        const first = yield* service(
+          { PROCESSING_TIME: "700 millis" },
+          runtime,
+        );
+        yield* Effect.promise(() => place(first.url, "A"));
+        yield* Effect.promise(() =>
+          until("A in work", async () => {
+            const found = await fetch(`${first.url}/api/orders/A`);
+            const { status } = (await found.json()) as { status: string };
+            return status === "PROCESSING";
+          }),
+        );
+        assert.strictEqual(yield* Effect.promise(() => first.stop(signal)), 0);
+        const second = yield* Effect.promise(() =>
+          startService({ DATABASE_URL: url, PROCESSING_TIME: "1 hour" }),
+        );
+        const found = yield* Effect.promise(() =>
+          fetch(`${second.url}/api/orders/A`).then((_) => _.json()),
+        );
+        yield* Effect.promise(() => second.stop("SIGKILL"));
+        assert.include(found, { status: "COMPLETED", attempts: 1 });
+      }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+  );
+
+  it.live("answers on while it drains, not ready, closing connections", () =>
+    Effect.gen(function* () {
+      const draining = yield* service(
+        { PROCESSING_TIME: "3 seconds" },
+        runtime,
+      );
+      yield* Effect.promise(() => place(draining.url, "A"));
+      yield* Effect.promise(() =>
+        until("A in work", async () => {
+          const found = await fetch(`${draining.url}/api/orders/A`);
+          return ((await found.json()) as { attempts: number }).attempts === 1;
+        }),
+      );
+      draining.child.kill("SIGTERM");
+      const notReady = yield* Effect.promise(() =>
+        until("not ready", async () => {
+          const answer = await fetch(`${draining.url}/health/ready`);
+          return answer.status === 503 && answer;
+        }),
+      );
+      assert.strictEqual(notReady.headers.get("connection"), "close");
+      const late = yield* Effect.promise(() => place(draining.url, "B"));
+      assert.strictEqual(late.status, 201);
+      assert.strictEqual(yield* Effect.promise(() => draining.ended), 0);
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
 });

@@ -52,6 +52,7 @@ const roomOf = (path: string): string => {
 /** What each room may import besides itself. */
 const below: Readonly<Record<string, ReadonlyArray<string>>> = {
   main: ["App", "runtime"],
+  FetchService: ["App", "http", "processor", "runtime"],
   App: [
     ...["AppConfig", "runtime", "http", "orders", "processor", "persistence"],
     ...["api", "domain"],

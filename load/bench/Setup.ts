@@ -4,13 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { startPostgres } from "../../test/support/postgresServer.ts";
-import { until } from "../../test/support/serviceProcess.ts";
+import { type RuntimeName, until } from "../../test/support/serviceProcess.ts";
 import * as Cpu from "./cpu.ts";
 import { type Environment, type Server, startServer } from "./processes.ts";
 
 export interface Bench {
   /** Fewer and shorter rounds. */
   readonly quick: boolean;
+  /** The service runs on Node, and on these beside it. */
+  readonly runtimes: ReadonlyArray<RuntimeName>;
   /** For logs and data; gone at the end. */
   readonly directory: string;
   readonly version: string;
@@ -38,13 +40,17 @@ export const withClient = async <A>(
   }
 };
 
-export const startBench = async (quick: boolean): Promise<Bench> => {
+export const startBench = async (
+  quick: boolean,
+  runtimes: ReadonlyArray<RuntimeName>,
+): Promise<Bench> => {
   const directory = await mkdtemp(join(tmpdir(), "orders-bench-"));
   const postgres = await startPostgres();
   const admin = `${postgres.url}/postgres`;
   let databases = 0;
   return {
     quick,
+    runtimes,
     directory,
     version: await withClient(admin, async (client) => {
       const { rows } = await client.query("SHOW server_version");
@@ -72,9 +78,14 @@ export const startBench = async (quick: boolean): Promise<Bench> => {
 };
 
 /** Our service, as a user runs it: its settings where they are not `env`. */
-export const startService = (bench: Bench, env: Environment): Promise<Server> =>
+export const startService = (
+  bench: Bench,
+  env: Environment,
+  runtime: RuntimeName = "node",
+): Promise<Server> =>
   startServer({
     program: "src/main.ts",
+    runtime,
     readyPath: "/health/ready",
     directory: bench.directory,
     env: { LOG_FORMAT: "json", SHUTDOWN_TIMEOUT: "1 second", ...env },

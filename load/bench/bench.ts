@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { runtimes } from "../../test/support/serviceProcess.ts";
 import * as BothAtOnce from "./bothAtOnce.ts";
 import * as Embedded from "./embedded.ts";
 import * as Memory from "./memory.ts";
@@ -29,6 +30,8 @@ const help = `npm run bench -- [options] [section ...]
 
   --quick      fewer and shorter rounds: under 2 minutes
   --json FILE  write the result to this file as JSON
+  --runtime R  run the service on this runtime (deno) too, beside Node, for
+               taking-in and working-off
   --help       this text
 
 Sections (all if none is named): ${Object.keys(sections).join(", ")}`;
@@ -38,15 +41,21 @@ const { positionals, values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     json: { type: "string" },
+    runtime: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
 const unknown = positionals.filter((name) => !(name in sections));
-if (values.help || unknown.length > 0) {
-  console.log(
-    unknown.length > 0 ? `no section ${unknown.join(", ")}\n\n${help}` : help,
-  );
-  process.exit(unknown.length > 0 ? 1 : 0);
+const runtime = runtimes.find((name) => name === values.runtime);
+const refusal =
+  unknown.length > 0
+    ? `no section ${unknown.join(", ")}`
+    : values.runtime !== undefined && runtime === undefined
+      ? `no runtime ${values.runtime}: ${runtimes.join(", ")}`
+      : undefined;
+if (values.help || refusal !== undefined) {
+  console.log(refusal === undefined ? help : `${refusal}\n\n${help}`);
+  process.exit(refusal === undefined ? 0 : 1);
 }
 
 const commit = () => {
@@ -63,7 +72,10 @@ const commit = () => {
   }
 };
 
-const bench = await startBench(values.quick);
+const bench = await startBench(
+  values.quick,
+  runtime === undefined || runtime === "node" ? [] : [runtime],
+);
 try {
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",

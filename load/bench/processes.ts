@@ -5,7 +5,11 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../test/support/postgresServer.ts";
-import { nodeFlags, until } from "../../test/support/serviceProcess.ts";
+import {
+  commandOf,
+  type RuntimeName,
+  until,
+} from "../../test/support/serviceProcess.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -22,6 +26,8 @@ export interface Server {
 export interface ServerOptions {
   /** The program, from the root of the repository. */
   readonly program: string;
+  /** The service's, started as npm starts it; others run on plain Node. */
+  readonly runtime?: RuntimeName | undefined;
   /** What answers 2xx once the server can be used. */
   readonly readyPath: string;
   /** Where its output goes: to a file, as it would be run. */
@@ -35,16 +41,23 @@ export const startServer = async ({
   env,
   program,
   readyPath,
+  runtime,
 }: ServerOptions): Promise<Server> => {
   const port = await freePort();
   const logFile = join(directory, `${port}.log`);
   const log = openSync(logFile, "a");
   const started = performance.now();
-  // The service as `npm start` starts it.
-  const flags = program === "src/main.ts" ? nodeFlags : [];
-  const child = spawn(process.execPath, [...flags, program], {
+  const [command, flags] =
+    runtime === undefined ? [process.execPath, []] : commandOf(runtime, env);
+  const child = spawn(command, [...flags, program], {
     cwd: root,
-    env: { PATH: process.env.PATH ?? "", PORT: String(port), ...env },
+    env: {
+      PATH: process.env.PATH ?? "",
+      // Deno keeps there what it has compiled.
+      HOME: process.env.HOME ?? "",
+      PORT: String(port),
+      ...env,
+    },
     stdio: ["ignore", log, log],
   });
   closeSync(log);

@@ -99,6 +99,13 @@ const startContenders = async (
     });
     return { database, server };
   };
+  const elsewhere: Array<Contender> = [];
+  for (const runtime of bench.runtimes) {
+    const database = await bench.database();
+    const env = { ...takingInOnly, DATABASE_URL: database };
+    const server = await startService(bench, env, runtime);
+    elsewhere.push(contender(`this service on ${runtime}`, server, database));
+  }
   const plain = await fastify({});
   const queued = await fastify({ QUEUE: "graphile-worker" });
   return [
@@ -106,6 +113,7 @@ const startContenders = async (
     contender("this service", service, ours),
     contender("Fastify + pg", plain.server, plain.database),
     contender("Fastify + pg + graphile-worker", queued.server, queued.database),
+    ...elsewhere,
   ];
 };
 

@@ -4,6 +4,7 @@
  * a job of graphile-worker is taken in bulk and deleted.
  */
 
+import type { RuntimeName } from "../../test/support/serviceProcess.ts";
 import * as Cpu from "./cpu.ts";
 import { talk } from "./processes.ts";
 import type { QueueOptions, QueueResult } from "./queueProcess.ts";
@@ -50,7 +51,7 @@ export const addBacklog = (database: string, orders: number) =>
   });
 
 const ours =
-  (concurrency: string) =>
+  (concurrency: string, runtime?: RuntimeName) =>
   async (bench: Bench, orders: number): Promise<Round> => {
     const database = await bench.database();
     const env = {
@@ -58,12 +59,12 @@ const ours =
       PROCESSING_TIME: "0 millis",
       PROCESSING_CONCURRENCY: concurrency,
     };
-    const migrated = await startService(bench, env);
+    const migrated = await startService(bench, env, runtime);
     await migrated.stop();
     await addBacklog(database, orders);
     await bench.settle();
     const postgres = bench.postgresCpu();
-    const service = await startService(bench, env);
+    const service = await startService(bench, env, runtime);
     try {
       return await withClient(database, async (client) => {
         await allCompleted(client, 300);
@@ -118,6 +119,11 @@ export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
       rounds: [] as Array<Round>,
     },
     { name: "pg-boss", work: queue("pg-boss"), rounds: [] as Array<Round> },
+    ...bench.runtimes.map((runtime) => ({
+      name: `this service on ${runtime}`,
+      work: ours("256", runtime),
+      rounds: [] as Array<Round>,
+    })),
   ];
   for (let turn = 1; turn <= rounds; turn += 1) {
     for (const contender of contenders) {

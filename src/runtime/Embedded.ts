@@ -17,8 +17,10 @@ import { Effect, Layer } from "effect";
 import { sessionSettings } from "./Postgres.ts";
 import { StartFailed } from "./Runtime.ts";
 
-/** SQLITE_BUSY: another process holds the lock. */
-const busy = 5;
+/** SQLITE_BUSY: another process holds the lock. Deno has only its words. */
+const isBusy = (error: unknown) =>
+  (error as { errcode?: number }).errcode === 5 ||
+  (error instanceof Error && error.message === "database is locked");
 
 const lock = (dataDir: string) =>
   Effect.acquireRelease(
@@ -31,10 +33,9 @@ const lock = (dataDir: string) =>
       },
       catch: (error) =>
         new StartFailed({
-          message:
-            (error as { errcode?: number }).errcode === busy
-              ? `Another process uses the data in "${dataDir}": stop it, or start this one with another DATA_DIR (or with DATABASE_URL, to run many on one PostgreSQL).`
-              : `DATA_DIR "${dataDir}" cannot be used: ${String(error)}`,
+          message: isBusy(error)
+            ? `Another process uses the data in "${dataDir}": stop it, or start this one with another DATA_DIR (or with DATABASE_URL, to run many on one PostgreSQL).`
+            : `DATA_DIR "${dataDir}" cannot be used: ${String(error)}`,
         }),
     }),
     (held) => Effect.sync(() => held.close()),

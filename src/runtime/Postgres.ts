@@ -20,12 +20,19 @@ export const sessionSettings = {
   idle_in_transaction_session_timeout: "60000",
 } as const;
 
-export const layer = ({ poolSize, url }: PostgresOptions) =>
+export interface ClientOptions {
+  /** Whether statements of many callers travel together on one connection. */
+  readonly multiplex: boolean;
+}
+
+export const layer = (
+  { poolSize, url }: PostgresOptions,
+  { multiplex }: ClientOptions = { multiplex: true },
+) =>
   PgClient.layer({
     url,
     maxConnections: poolSize,
-    // Statements of many callers travel together on one connection.
-    multiplex: true,
+    multiplex,
     applicationName: "order-service",
     keepAlive: "30 seconds",
     startupParameters: sessionSettings,

@@ -44,7 +44,7 @@ export interface Runtime {
     readonly dataDir: string;
   }) => Layer.Layer<SqlClient.SqlClient, StartFailed>;
   /** What other machines call this one. */
-  readonly hostname: string;
+  readonly hostname: () => string;
   readonly processId: number;
   /** Whether somebody reads the output on a terminal. */
   readonly isTerminal: boolean;

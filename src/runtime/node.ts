@@ -1,73 +1,17 @@
 /** Node.js. */
-import { createServer, maxHeaderSize } from "node:http";
 import { hostname } from "node:os";
-import type { Duplex } from "node:stream";
-import { NodeHttpServer, NodeServices } from "@effect/platform-node";
-import { Effect, Layer } from "effect";
+import { NodeServices } from "@effect/platform-node";
 import * as Embedded from "./Embedded.ts";
+import * as HttpListener from "./HttpListener.ts";
 import * as Postgres from "./Postgres.ts";
-import { type Runtime, StartFailed } from "./Runtime.ts";
-
-/** Clients that send more slowly are cut off. */
-const headersSeconds = 10;
-const requestSeconds = 30;
-
-/** Says what Node's parser could not make a request of, as a problem too. */
-const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
-  if (!socket.writable || error.code === "ECONNRESET") {
-    socket.destroy();
-    return;
-  }
-  const [status, title, detail] =
-    error.code === "HPE_HEADER_OVERFLOW"
-      ? [
-          431,
-          "Request Header Fields Too Large",
-          `The request line and the headers may be ${maxHeaderSize} bytes together.`,
-        ]
-      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-        ? [
-            408,
-            "Request Timeout",
-            `The headers must be here within ${headersSeconds} s, and the whole request within ${requestSeconds} s.`,
-          ]
-        : [400, "Bad Request", "This is not a request of HTTP/1.1."];
-  const body = JSON.stringify({ type: "about:blank", status, title, detail });
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  );
-};
+import type { Runtime } from "./Runtime.ts";
 
 export const node: Runtime = {
   services: NodeServices.layer,
-  httpServer: ({ host, port, shutdownTimeout }) =>
-    NodeHttpServer.layer(
-      () =>
-        createServer({
-          headersTimeout: headersSeconds * 1000,
-          requestTimeout: requestSeconds * 1000,
-          connectionsCheckingInterval: 5_000,
-          keepAliveTimeout: 65_000,
-        }).on("clientError", refuse),
-      { host, port, gracefulShutdownTimeout: shutdownTimeout, backlog: 4096 },
-    ).pipe(
-      Layer.catch((error) =>
-        Layer.effectContext(
-          Effect.fail(
-            new StartFailed({
-              message: `Cannot listen on ${host}:${port} (HOST, PORT): ${
-                error.cause instanceof Error
-                  ? error.cause.message
-                  : String(error.cause)
-              }`,
-            }),
-          ),
-        ),
-      ),
-    ),
+  httpServer: HttpListener.layer,
   postgres: Postgres.layer,
   embedded: Embedded.layer,
-  hostname: hostname(),
+  hostname,
   processId: process.pid,
   isTerminal: process.stdout.isTTY === true,
 };

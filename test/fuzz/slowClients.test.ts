@@ -1,10 +1,11 @@
 /**
  * Clients that are slow, or do nothing at all, are no trouble for the others,
- * and are cut off (`runtime/node.ts`: 10 s for the headers, looked at every 5 s).
+ * and are cut off (`runtime/HttpListener.ts`: 10 s for the headers, looked at every 5 s).
  */
 import { ManagedRuntime } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import {
+  runtimes,
   type ServiceProcess,
   startService,
 } from "../support/serviceProcess.ts";
@@ -19,7 +20,7 @@ const latin1 = (text: string) => Buffer.from(text, "latin1");
 const order = (id: string) =>
   `{"order_id":"${id}","user_id":"slow","item_ids":[1],"total_amount":1}`;
 
-describe("slow clients", () => {
+describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
   const database = ManagedRuntime.make(TestDatabase.layer);
   const connections: Array<Connection> = [];
   let service: ServiceProcess;
@@ -65,11 +66,15 @@ describe("slow clients", () => {
 
   beforeAll(async () => {
     const { url } = await database.runPromise(TestDatabase);
-    service = await startService({
-      DATABASE_URL: url,
-      PROCESSING_TIME: "10 millis",
-      MAX_IN_FLIGHT: String(maxInFlight),
-    });
+    service = await startService(
+      {
+        DATABASE_URL: url,
+        PROCESSING_TIME: "10 millis",
+        MAX_IN_FLIGHT: String(maxInFlight),
+      },
+      "ready",
+      { runtime },
+    );
   });
 
   afterAll(async () => {

@@ -1,11 +1,10 @@
 /**
- * A caller of the service who can also do what no HTTP library would: send any
- * path, header and body as they are. Every exchange is remembered, so that the
- * OpenAPI document can be held against what really happened.
+ * A caller of the service. Every exchange is remembered, so that the OpenAPI
+ * document can be held against what really happened.
  */
-import { Agent, request as send } from "node:http";
 import { assert } from "vitest";
 import { until } from "../support/serviceProcess.ts";
+import type { Transport } from "./transports.ts";
 
 export interface Answer {
   readonly status: number;
@@ -53,54 +52,23 @@ export const newId = (): string => {
 
 export class Api {
   readonly exchanges: Array<Exchange> = [];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 32 });
-  readonly #url: URL;
+  readonly #transport: Transport;
 
-  constructor(url: string) {
-    this.#url = new URL(url);
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Whether requests of this method can be sent at all. */
+  canSend(method: string): boolean {
+    return !this.#transport.without.includes(method);
   }
 
   async request(
     method: string,
     path: string,
-    { body, chunked = false, headers = {} }: Sent = {},
+    sent: Sent = {},
   ): Promise<Answer> {
-    const answer = await new Promise<Answer>((resolve, reject) => {
-      const request = send(
-        {
-          agent: this.#agent,
-          hostname: this.#url.hostname,
-          port: this.#url.port,
-          method,
-          path,
-          headers: {
-            ...(body === undefined || chunked
-              ? {}
-              : { "content-length": Buffer.byteLength(body) }),
-            ...headers,
-          },
-        },
-        (response) => {
-          const chunks: Array<Buffer> = [];
-          response.on("data", (chunk) => chunks.push(chunk));
-          response.on("error", reject);
-          response.on("end", () => {
-            const text = Buffer.concat(chunks).toString("utf8");
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers as Answer["headers"],
-              text,
-              get json() {
-                return JSON.parse(text);
-              },
-            });
-          });
-        },
-      );
-      request.on("error", reject);
-      if (chunked) request.write(body);
-      request.end(chunked ? undefined : body);
-    });
+    const answer = await this.#transport.request(method, path, sent);
     this.exchanges.push({ method, path, answer });
     assert.notStrictEqual(answer.status, 500, `${method} ${path}: a fault`);
     return answer;
@@ -153,7 +121,7 @@ export class Api {
   }
 
   close() {
-    this.#agent.destroy();
+    this.#transport.close();
   }
 }
 

@@ -1,10 +1,11 @@
 /** The HTTP contract, kept by the service on every runtime, with PostgreSQL. */
 import { ManagedRuntime } from "effect";
-import { type RuntimeName, startService } from "../support/serviceProcess.ts";
+import { runtimes, startService } from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { contractSuite } from "./contractSuite.ts";
+import { overSocket } from "./transports.ts";
 
-for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
+for (const runtime of runtimes) {
   contractSuite(`the service on ${runtime}`, async (settings) => {
     const database = ManagedRuntime.make(TestDatabase.layer);
     const { url } = await database.runPromise(TestDatabase);
@@ -14,7 +15,7 @@ for (const runtime of ["node", "deno"] satisfies ReadonlyArray<RuntimeName>) {
       { runtime },
     );
     return {
-      url: service.url,
+      transport: overSocket(service.url),
       stop: async () => {
         await service.stop();
         await database.dispose();

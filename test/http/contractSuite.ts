@@ -1,6 +1,6 @@
 /**
- * The HTTP contract (`design.md`, section 3), seen from outside over real HTTP.
- * One suite for every way to run the service: any runtime, any database.
+ * The HTTP contract (`design.md`, section 3), seen from outside. One suite for
+ * every way to run the service: any runtime, any database, any way to call it.
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";
@@ -9,10 +9,11 @@ import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
 import { receiverSettings, startReceiver } from "./receiver.ts";
+import type { Transport } from "./transports.ts";
 
 /** A service on an empty database that listens and is ready. */
 export interface RunningService {
-  readonly url: string;
+  readonly transport: Transport;
   /** Stops it, and takes its database away. */
   readonly stop: () => Promise<unknown>;
 }
@@ -35,7 +36,7 @@ export const contractSuite = (
         ...receiverSettings,
         FULFILLMENT_URL: receiver.url,
       });
-      api = new Api(service.url);
+      api = new Api(service.transport);
     });
 
     afterAll(async () => {

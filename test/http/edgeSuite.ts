@@ -84,6 +84,7 @@ export const edgeSuite = (api: () => Api) => {
       it(`answers other methods with 405: ${path}`, async () => {
         for (const asked of withAndWithoutSlash(path)) {
           for (const method of methods) {
+            if (!api().canSend(method)) continue;
             const answer = await api().request(method, asked);
             if (answered.includes(method)) {
               assert.notStrictEqual(answer.status, 405, `${method} ${asked}`);

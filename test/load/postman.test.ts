@@ -4,7 +4,12 @@ import { Effect } from "effect";
 import newman, { type Summary } from "newman";
 import { assert, describe, it } from "vitest";
 import { Api } from "../../src/api/Api.ts";
-import { startService, until } from "../support/serviceProcess.ts";
+import {
+  type RuntimeName,
+  runtimes,
+  startService,
+  until,
+} from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 
 interface Item {
@@ -58,6 +63,7 @@ const codeOf = ({ run }: Summary, name: string) =>
 
 /** A service on a database of its own, for as long as `use` takes. */
 const withService = (
+  runtime: RuntimeName,
   settings: Readonly<Record<string, string>>,
   use: (url: string) => Promise<void>,
 ) =>
@@ -65,7 +71,9 @@ const withService = (
     const database = yield* TestDatabase;
     const service = yield* Effect.acquireRelease(
       Effect.promise(() =>
-        startService({ DATABASE_URL: database.url, ...settings }),
+        startService({ DATABASE_URL: database.url, ...settings }, "ready", {
+          runtime,
+        }),
       ),
       ({ stop }) => Effect.promise(() => stop("SIGKILL")),
     );
@@ -92,8 +100,7 @@ const untilStatus = (url: string, order_id: string, status: string) =>
     return ((await response.json()) as { status: string }).status === status;
   });
 
-// A run of the collection takes a second or two, and more beside other tests.
-describe("the Postman collection", { timeout: 120_000 }, () => {
+describe("the Postman collection", () => {
   it("has every endpoint of the contract, and the documents beside it", () => {
     const asked = new Set(
       requestsOf(collection).map(({ request }) => {
@@ -119,56 +126,65 @@ describe("the Postman collection", { timeout: 120_000 }, () => {
       assert.isTrue(asked.has(endpoint), `${endpoint} is in no request`);
     }
   });
-
-  it("passes against a busy service, and again: an order is cancelled while PENDING", () =>
-    withService(
-      { PROCESSING_TIME: "1 hour", PROCESSING_CONCURRENCY: "1" },
-      async (url) => {
-        // It takes the only place, so that every later order stays PENDING.
-        await place(url, "in-work");
-        await untilStatus(url, "in-work", "PROCESSING");
-        for (const _ of ["once", "again"]) {
-          const summary = await run(url);
-          assert.deepStrictEqual(failuresOf(summary), []);
-          const { executions } = summary.run;
-          assert.deepStrictEqual(
-            executions.map(({ item }) => item.name),
-            requestsOf(collection).map(({ name }) => name),
-          );
-          for (const { assertions, item } of executions) {
-            assert.isNotEmpty(assertions ?? [], `${item.name} tests nothing`);
-          }
-          assert.strictEqual(codeOf(summary, "Cancel order"), 200);
-          assert.strictEqual(codeOf(summary, "Retry order"), 409);
-          assert.strictEqual(
-            codeOf(summary, "Get order by ID if it has changed"),
-            304,
-          );
-        }
-      },
-    ));
-
-  it("passes against an idle service, where orders are done at once", () =>
-    withService({ PROCESSING_TIME: "0 millis" }, async (url) => {
-      assert.deepStrictEqual(failuresOf(await run(url)), []);
-    }));
-
-  it("retries an order that has failed", () =>
-    withService(
-      {
-        PROCESSING_TIME: "1 hour",
-        PROCESSING_TIMEOUT: "10 millis",
-        MAX_ATTEMPTS: "1",
-      },
-      async (url) => {
-        await place(url, "dead-letter");
-        await untilStatus(url, "dead-letter", "FAILED");
-        const summary = await run(url, {
-          folder: ["Retry order"],
-          variables: { order_id: "dead-letter" },
-        });
-        assert.deepStrictEqual(failuresOf(summary), []);
-        assert.strictEqual(codeOf(summary, "Retry order"), 200);
-      },
-    ));
 });
+
+// A run of the collection takes a second or two, and more beside other tests.
+describe.each(runtimes)(
+  "the Postman collection on %s",
+  { timeout: 120_000 },
+  (runtime) => {
+    it("passes against a busy service, and again: an order is cancelled while PENDING", () =>
+      withService(
+        runtime,
+        { PROCESSING_TIME: "1 hour", PROCESSING_CONCURRENCY: "1" },
+        async (url) => {
+          // It takes the only place, so that every later order stays PENDING.
+          await place(url, "in-work");
+          await untilStatus(url, "in-work", "PROCESSING");
+          for (const _ of ["once", "again"]) {
+            const summary = await run(url);
+            assert.deepStrictEqual(failuresOf(summary), []);
+            const { executions } = summary.run;
+            assert.deepStrictEqual(
+              executions.map(({ item }) => item.name),
+              requestsOf(collection).map(({ name }) => name),
+            );
+            for (const { assertions, item } of executions) {
+              assert.isNotEmpty(assertions ?? [], `${item.name} tests nothing`);
+            }
+            assert.strictEqual(codeOf(summary, "Cancel order"), 200);
+            assert.strictEqual(codeOf(summary, "Retry order"), 409);
+            assert.strictEqual(
+              codeOf(summary, "Get order by ID if it has changed"),
+              304,
+            );
+          }
+        },
+      ));
+
+    it("passes against an idle service, where orders are done at once", () =>
+      withService(runtime, { PROCESSING_TIME: "0 millis" }, async (url) => {
+        assert.deepStrictEqual(failuresOf(await run(url)), []);
+      }));
+
+    it("retries an order that has failed", () =>
+      withService(
+        runtime,
+        {
+          PROCESSING_TIME: "1 hour",
+          PROCESSING_TIMEOUT: "10 millis",
+          MAX_ATTEMPTS: "1",
+        },
+        async (url) => {
+          await place(url, "dead-letter");
+          await untilStatus(url, "dead-letter", "FAILED");
+          const summary = await run(url, {
+            folder: ["Retry order"],
+            variables: { order_id: "dead-letter" },
+          });
+          assert.deepStrictEqual(failuresOf(summary), []);
+          assert.strictEqual(codeOf(summary, "Retry order"), 200);
+        },
+      ));
+  },
+);

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 import {
+  type RuntimeName,
+  runtimes,
   spawnService,
   startService,
   until,
@@ -19,9 +21,9 @@ const temporaryDirectory = Effect.acquireRelease(
 );
 
 /** A running service, killed when the test is over however that ends. */
-const running = (environment: Environment) =>
+const running = (environment: Environment, runtime: RuntimeName) =>
   Effect.acquireRelease(
-    Effect.promise(() => startService(environment)),
+    Effect.promise(() => startService(environment, "ready", { runtime })),
     (service) => Effect.promise(() => service.stop("SIGKILL")),
   );
 
@@ -31,11 +33,12 @@ const callers = 16;
 /** Orders are placed until so many are accepted, and then the service dies. */
 const placeUntilKilled = (
   environment: Environment,
+  runtime: RuntimeName,
   round: number,
   acceptedMin: number,
 ) =>
   Effect.gen(function* () {
-    const service = yield* running(environment);
+    const service = yield* running(environment, runtime);
     const accepted: Array<string> = [];
     let next = 0;
     const caller = async () => {
@@ -84,15 +87,17 @@ const get = async <A>(url: string): Promise<A> =>
 
 const rounds = 3;
 
-const losesNothing = (environment: Environment) =>
+const losesNothing = (environment: Environment, runtime: RuntimeName) =>
   Effect.gen(function* () {
     const accepted: Array<string> = [];
     for (let round = 0; round < rounds; round++) {
       // A moment of its own each time, within what is accepted in a second.
       const moment = 100 + Math.floor(Math.random() * 400);
-      accepted.push(...(yield* placeUntilKilled(environment, round, moment)));
+      accepted.push(
+        ...(yield* placeUntilKilled(environment, runtime, round, moment)),
+      );
     }
-    const service = yield* running(environment);
+    const service = yield* running(environment, runtime);
     yield* Effect.promise(() =>
       until(
         "every order is COMPLETED",
@@ -124,67 +129,82 @@ const losesNothing = (environment: Environment) =>
     assert.strictEqual(yield* Effect.promise(() => service.stop()), 0);
   });
 
-describe("a service that is killed while orders are placed", () => {
-  it.live(
-    "completes every order it had accepted, on the embedded database",
-    () =>
-      Effect.gen(function* () {
-        const dataDir = yield* temporaryDirectory;
-        yield* losesNothing({
-          DATA_DIR: dataDir,
-          PROCESSING_TIME: "20 millis",
-        });
-      }),
-    120_000,
-  );
+describe.each(runtimes)(
+  "a service on %s that is killed while orders are placed",
+  (runtime) => {
+    it.live(
+      "completes every order it had accepted, on the embedded database",
+      () =>
+        Effect.gen(function* () {
+          const dataDir = yield* temporaryDirectory;
+          yield* losesNothing(
+            {
+              DATA_DIR: dataDir,
+              PROCESSING_TIME: "20 millis",
+            },
+            runtime,
+          );
+        }),
+      240_000,
+    );
 
-  it.live(
-    "completes every order it had accepted, on PostgreSQL",
-    () =>
-      Effect.gen(function* () {
-        const { url } = yield* TestDatabase;
-        yield* losesNothing({
-          DATABASE_URL: url,
-          PROCESSING_TIME: "20 millis",
-        });
-      }).pipe(Effect.provide(TestDatabase.layer)),
-    120_000,
-  );
-});
+    it.live(
+      "completes every order it had accepted, on PostgreSQL",
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* TestDatabase;
+          yield* losesNothing(
+            {
+              DATABASE_URL: url,
+              PROCESSING_TIME: "20 millis",
+            },
+            runtime,
+          );
+        }).pipe(Effect.provide(TestDatabase.layer)),
+      240_000,
+    );
+  },
+);
 
-describe("a second service on the same DATA_DIR", () => {
-  it.live(
-    "is refused in one line, and the first goes on",
-    () =>
-      Effect.gen(function* () {
-        const dataDir = yield* temporaryDirectory;
-        const environment = { DATA_DIR: dataDir, PROCESSING_TIME: "0 millis" };
-        const first = yield* running(environment);
-        const second = spawnService(environment);
-        assert.strictEqual(yield* Effect.promise(() => second.ended), 1);
-        const lines = second.output().trim().split("\n");
-        assert.strictEqual(lines.length, 1, second.output());
-        assert.include(
-          lines[0],
-          `Another process uses the data in "${dataDir}"`,
-        );
-        assert.strictEqual(
-          yield* Effect.promise(() => place(first.url, "A")),
-          201,
-        );
-        // What is killed leaves no lock behind.
-        yield* Effect.promise(() => first.stop("SIGKILL"));
-        const third = yield* running(environment);
-        yield* Effect.promise(() =>
-          until("the order is COMPLETED", async () => {
-            const order = await get<{ status: string }>(
-              `${third.url}/api/orders/A/`,
-            );
-            return order.status === "COMPLETED";
-          }),
-        );
-        assert.strictEqual(yield* Effect.promise(() => third.stop()), 0);
-      }),
-    60_000,
-  );
-});
+describe.each(runtimes)(
+  "a second service on %s on the same DATA_DIR",
+  (runtime) => {
+    it.live(
+      "is refused in one line, and the first goes on",
+      () =>
+        Effect.gen(function* () {
+          const dataDir = yield* temporaryDirectory;
+          const environment = {
+            DATA_DIR: dataDir,
+            PROCESSING_TIME: "0 millis",
+          };
+          const first = yield* running(environment, runtime);
+          const second = spawnService(environment, { runtime });
+          assert.strictEqual(yield* Effect.promise(() => second.ended), 1);
+          const lines = second.output().trim().split("\n");
+          assert.strictEqual(lines.length, 1, second.output());
+          assert.include(
+            lines[0],
+            `Another process uses the data in "${dataDir}"`,
+          );
+          assert.strictEqual(
+            yield* Effect.promise(() => place(first.url, "A")),
+            201,
+          );
+          // What is killed leaves no lock behind.
+          yield* Effect.promise(() => first.stop("SIGKILL"));
+          const third = yield* running(environment, runtime);
+          yield* Effect.promise(() =>
+            until("the order is COMPLETED", async () => {
+              const order = await get<{ status: string }>(
+                `${third.url}/api/orders/A/`,
+              );
+              return order.status === "COMPLETED";
+            }),
+          );
+          assert.strictEqual(yield* Effect.promise(() => third.stop()), 0);
+        }),
+      60_000,
+    );
+  },
+);

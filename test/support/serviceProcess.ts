@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -36,16 +36,26 @@ export const until = async <A>(
   }
 };
 
-/** What `npm start` gives Node. */
-export const nodeFlags: ReadonlyArray<string> = (
-  JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    readonly scripts: { readonly start: string };
-  }
-).scripts.start
-  .split(" ")
-  .filter((word) => word.startsWith("--"));
+type Environment = Readonly<Record<string, string>>;
 
-export type RuntimeName = "node" | "deno";
+const { scripts } = JSON.parse(
+  readFileSync(join(root, "package.json"), "utf8"),
+) as {
+  readonly scripts: { readonly start: string; readonly "start:deno": string };
+};
+
+/** What an npm script gives the runtime, as the shell would read it. */
+const flagsOf = (script: string, env: Environment): Array<string> =>
+  script
+    .replace(
+      /\$\{(\w+):-([^}]*)\}/g,
+      (_, name: string, fallback: string) => env[name] ?? fallback,
+    )
+    .split(" ")
+    .filter((word) => word.startsWith("--"));
+
+export const runtimes = ["node", "deno"] as const;
+export type RuntimeName = (typeof runtimes)[number];
 
 export interface SpawnOptions {
   /** On what it runs; Node, unless said otherwise. */
@@ -56,25 +66,23 @@ export interface SpawnOptions {
   readonly directory?: string;
 }
 
-/** The permissions that the README says the service needs on Deno. */
-const denoPermissions = [
-  "--allow-net",
-  "--allow-env",
-  "--allow-read",
-  "--allow-write",
-  "--allow-sys=hostname",
-];
-
-const command = (runtime: RuntimeName): readonly [string, Array<string>] =>
+/** Starts a runtime as its npm script does: with the same permissions, too. */
+export const commandOf = (
+  runtime: RuntimeName,
+  env: Environment = {},
+): readonly [program: string, flags: Array<string>] =>
   runtime === "node"
-    ? [process.execPath, [...nodeFlags]]
+    ? [process.execPath, flagsOf(scripts.start, env)]
     : [
+        // The program itself: what `.bin` has may be one that starts it.
         join(root, "node_modules/deno/deno"),
         [
           "run",
           "--no-prompt",
           `--config=${join(root, "deno.json")}`,
-          ...denoPermissions,
+          ...flagsOf(scripts["start:deno"], env),
+          // The script runs where the packages are; a test need not.
+          `--allow-read=${root},${realpathSync(join(root, "node_modules"))}`,
         ],
       ];
 
@@ -83,7 +91,7 @@ const startSeconds = 55;
 
 /** Starts the service without waiting for it to listen. */
 export const spawnService = (
-  env: Readonly<Record<string, string>>,
+  env: Environment,
   {
     directory = root,
     main = "src/main.ts",
@@ -94,7 +102,7 @@ export const spawnService = (
   output: () => string;
   ended: Promise<number | string>;
 } => {
-  const [program, flags] = command(runtime);
+  const [program, flags] = commandOf(runtime, env);
   const child = spawn(program, [...flags, join(root, main)], {
     cwd: directory,
     env: {
@@ -121,7 +129,7 @@ export const spawnService = (
 
 /** Starts the service and waits until it listens, and is ready if asked to. */
 export const startService = async (
-  env: Readonly<Record<string, string>>,
+  env: Environment,
   waitFor: "listening" | "ready" = "ready",
   options: SpawnOptions = {},
 ): Promise<ServiceProcess> => {

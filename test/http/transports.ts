@@ -1,0 +1,98 @@
+/** The ways to bring a request to the service: by a socket, or by a call. */
+import { Agent, request as send } from "node:http";
+import type { Answer, Sent } from "./api.ts";
+
+export interface Transport {
+  /** Methods that cannot be asked for in this way. */
+  readonly without: ReadonlyArray<string>;
+  readonly request: (
+    method: string,
+    path: string,
+    sent: Sent,
+  ) => Promise<Answer>;
+  readonly close: () => void;
+}
+
+const answerOf = (
+  status: number,
+  headers: Answer["headers"],
+  text: string,
+): Answer => ({
+  status,
+  headers,
+  text,
+  get json() {
+    return JSON.parse(text);
+  },
+});
+
+/** Over HTTP, any path, header and body as they are. */
+export const overSocket = (url: string): Transport => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  const { hostname, port } = new URL(url);
+  return {
+    without: [],
+    request: (method, path, { body, chunked = false, headers = {} }) =>
+      new Promise<Answer>((resolve, reject) => {
+        const length =
+          body === undefined || chunked
+            ? {}
+            : { "content-length": Buffer.byteLength(body) };
+        const request = send(
+          {
+            agent,
+            hostname,
+            port,
+            method,
+            path,
+            headers: { ...length, ...headers },
+          },
+          (response) => {
+            const chunks: Array<Buffer> = [];
+            response.on("data", (chunk) => chunks.push(chunk));
+            response.on("error", reject);
+            response.on("end", () =>
+              resolve(
+                answerOf(
+                  response.statusCode ?? 0,
+                  response.headers as Answer["headers"],
+                  Buffer.concat(chunks).toString("utf8"),
+                ),
+              ),
+            );
+          },
+        );
+        request.on("error", reject);
+        if (chunked) request.write(body);
+        request.end(chunked ? undefined : body);
+      }),
+    close: () => agent.destroy(),
+  };
+};
+
+/** Without a socket: as the service's own server would be called. */
+export const overFetch = (
+  fetch: (request: Request) => Promise<Response>,
+): Transport => ({
+  // A `Request` may not have it.
+  without: ["TRACE"],
+  request: async (method, path, { body, chunked = false, headers = {} }) => {
+    const length =
+      body === undefined || chunked
+        ? {}
+        : { "content-length": String(Buffer.byteLength(body)) };
+    const response = await fetch(
+      new Request(`http://order-service${path}`, {
+        method,
+        headers: { ...length, ...headers },
+        body: (body ?? null) as BodyInit | null,
+      }),
+    );
+    return answerOf(
+      response.status,
+      Object.fromEntries(response.headers),
+      await response.text(),
+    );
+  },
+  close: () => {},
+});
