@@ -5,8 +5,9 @@ import type { Duplex } from "node:stream";
 import { NodeHttpServer, NodeServices } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
 import * as Embedded from "./Embedded.ts";
+import * as NodeInstances from "./NodeInstances.ts";
 import * as Postgres from "./Postgres.ts";
-import { type Runtime, StartFailed } from "./Runtime.ts";
+import { cannotListen, type Runtime } from "./Runtime.ts";
 
 /** Clients that send more slowly are cut off. */
 const headersSeconds = 10;
@@ -38,9 +39,14 @@ const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
   );
 };
 
+/** Deno runs this too, where a process may not start others. */
+const isNode = process.versions.deno === undefined;
+
 export const node: Runtime = {
+  args: process.argv.slice(2),
+  ...(isNode ? { instances: NodeInstances.instances } : {}),
   services: NodeServices.layer,
-  httpServer: ({ host, port, shutdownTimeout }) =>
+  httpServer: ({ host, isShared, port, shutdownTimeout }) =>
     NodeHttpServer.layer(
       () =>
         createServer({
@@ -49,19 +55,17 @@ export const node: Runtime = {
           connectionsCheckingInterval: 5_000,
           keepAliveTimeout: 65_000,
         }).on("clientError", refuse),
-      { host, port, gracefulShutdownTimeout: shutdownTimeout, backlog: 4096 },
+      {
+        host,
+        port,
+        reusePort: isShared,
+        gracefulShutdownTimeout: shutdownTimeout,
+        backlog: 4096,
+      },
     ).pipe(
       Layer.catch((error) =>
         Layer.effectContext(
-          Effect.fail(
-            new StartFailed({
-              message: `Cannot listen on ${host}:${port} (HOST, PORT): ${
-                error.cause instanceof Error
-                  ? error.cause.message
-                  : String(error.cause)
-              }`,
-            }),
-          ),
+          Effect.fail(cannotListen({ host, port }, error.cause)),
         ),
       ),
     ),
