@@ -75,8 +75,11 @@ const spawn = (number: number, port: number) => {
   };
 };
 
-/** A stop in order: as told, or as `NodeRuntime` calls an interruption. */
-const isInOrder = (ended: Ended) => ended === 0 || ended === 130;
+/**
+ * How an instance may end when it is told to: with 0, with what `NodeRuntime`
+ * makes of an interruption by itself, or of the signal before it listens to any.
+ */
+const inOrder: ReadonlyArray<Ended> = [0, 130, "SIGTERM"];
 
 const start: Instances["start"] = ({ number, port, stopLimit }) =>
   Effect.acquireRelease(
@@ -94,7 +97,7 @@ const start: Instances["start"] = ({ number, port, stopLimit }) =>
           },
         }),
       );
-      if (isRunning && !isInOrder(how)) {
+      if (isRunning && !inOrder.includes(how)) {
         yield* Effect.logError(
           `instance ${number} did not stop in order, but with ${how}`,
         );
