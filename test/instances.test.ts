@@ -217,19 +217,22 @@ describe.runIf(process.platform === "linux")("several instances", () => {
     }).pipe(Effect.scoped, Effect.provide(layerSql)),
   );
 
-  it.live("are gone when their supervisor is killed", () =>
+  it.live("finish what they work on when their supervisor is killed", () =>
     Effect.gen(function* () {
       const service = yield* instances(2);
       yield* Effect.promise(async () => {
         await awaitLines(service, "instance ready", 2);
         const pids = await childrenOf(service.child.pid ?? 0);
         assert.lengthOf(pids, 2);
+        await place(service.url, named("A", 6));
+        await awaitLines(service, "order begun", 6);
         await service.stop("SIGKILL");
         await until("both gone", async () =>
           (await Promise.all(pids.map(isAlive))).every((alive) => !alive),
         );
       });
-    }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+      assert.strictEqual(yield* countOf("COMPLETED"), 6);
+    }).pipe(Effect.scoped, Effect.provide(layerSql)),
   );
 
   it.live("are not begun with what would end them all: it is said once", () =>

@@ -42,30 +42,6 @@ const format = (instance: string) =>
   });
 
 /**
- * What a pipe takes as a whole (PIPE_BUF on Linux). More at once, and the lines
- * of instances that write to the same pipe could cut into each other's.
- */
-const pieceBytesMax = 4096;
-
-const inPieces = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const pieces: Array<string> = [];
-  let piece: Array<string> = [];
-  let bytes = 0;
-  for (const line of lines) {
-    const more = Buffer.byteLength(line) + 1;
-    if (bytes + more > pieceBytesMax && piece.length > 0) {
-      pieces.push(piece.join("\n"));
-      piece = [];
-      bytes = 0;
-    }
-    piece.push(line);
-    bytes += more;
-  }
-  if (piece.length > 0) pieces.push(piece.join("\n"));
-  return pieces;
-};
-
-/**
  * Lines are written together, a tenth of a second late at most.
  *
  * @param instance who writes them, among those whose logs may end up together
@@ -75,8 +51,6 @@ export const logger = (instance: string) =>
     window: "100 millis",
     flush: (lines) =>
       Effect.flatMap(Console.Console, (console) =>
-        Effect.sync(() => {
-          for (const piece of inPieces(lines)) console.log(piece);
-        }),
+        Effect.sync(() => console.log(lines.join("\n"))),
       ),
   });

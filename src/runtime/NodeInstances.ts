@@ -12,6 +12,7 @@ import {
   type Instances,
   StartFailed,
 } from "./Runtime.ts";
+import { wholeLines } from "./WholeLines.ts";
 
 /** Listens for a moment, and says on which port. */
 const tryPort = (options: ListenOptions) =>
@@ -54,12 +55,20 @@ const spawn = (number: number, port: number) => {
     ["--instance", String(number)],
     {
       env: { ...process.env, PORT: String(port) },
-      // Their lines go where ours go.
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      // A terminal is written to at once, anything else through us.
+      stdio: [
+        "ignore",
+        process.stdout.isTTY ? "inherit" : "pipe",
+        "inherit",
+        "ipc",
+      ],
       // A Ctrl-C is for the supervisor, which passes it on.
       detached: true,
     },
   );
+  // Each that writes there listens to it, and there may be many.
+  process.stdout.setMaxListeners(0);
+  child.stdout?.pipe(wholeLines()).pipe(process.stdout, { end: false });
   child.once("message", (base: string) =>
     Deferred.doneUnsafe(ready, Exit.succeed(base)),
   );
@@ -67,7 +76,8 @@ const spawn = (number: number, port: number) => {
     // Not started at all; other errors leave it running.
     if (child.pid === undefined) end(error.code ?? error.message);
   });
-  child.once("exit", (code, signal) => end(code ?? signal ?? "no exit code"));
+  // After its exit, and its last line.
+  child.once("close", (code, signal) => end(code ?? signal ?? "no exit code"));
   return {
     child,
     ready: Deferred.await(ready),
@@ -93,6 +103,7 @@ const start: Instances["start"] = ({ number, port, stopLimit }) =>
           duration: stopLimit,
           orElse: () => {
             child.kill("SIGKILL");
+            child.stdout?.destroy();
             return ended;
           },
         }),
@@ -111,6 +122,8 @@ export const instances: Instances = {
   start,
   tellReady: (base) => Effect.sync(() => process.send?.(base)),
   supervisorGone: Effect.callback<void>((resume) => {
+    // The log goes where the supervisor went; orders in work are to be finished.
+    process.stdout.on("error", () => {});
     const gone = () => resume(Effect.void);
     if (!process.connected) return gone();
     process.once("disconnect", gone);

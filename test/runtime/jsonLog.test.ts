@@ -33,27 +33,4 @@ describe("logs in JSON", () => {
       });
     }),
   );
-
-  it.effect("are written in pieces that a pipe takes whole", () =>
-    Effect.gen(function* () {
-      const ids = Array.from(
-        { length: 200 },
-        (_, index) => `Bestellung-ä${index}`,
-      );
-      const long = "x".repeat(5000);
-      const pieces = yield* written(
-        Effect.forEach([...ids, long], (order_id) =>
-          Effect.logInfo("order begun", { order_id }),
-        ),
-      );
-      const found = pieces
-        .flatMap((piece) => piece.split("\n"))
-        .map((line) => (JSON.parse(line) as { order_id: string }).order_id);
-      assert.deepStrictEqual(found, [...ids, long]);
-      assert.isBelow(pieces.length, 20);
-      for (const piece of pieces.slice(0, -1)) {
-        assert.isAtMost(Buffer.byteLength(`${piece}\n`), 4096);
-      }
-    }),
-  );
 });
