@@ -272,15 +272,11 @@ describe.runIf(process.platform === "linux")("several instances", () => {
 });
 
 describe("the command line", () => {
-  it.live.each([
-    ["0", /--instances "0" must be a whole number from 1 to 32/],
-    ["2", /--instances needs DATABASE_URL/],
-  ] as const)("is refused in one line: --instances %s", ([count, words]) =>
+  it.live("asks for several instances on PostgreSQL only", () =>
     Effect.promise(async () => {
-      const { exit, output } = await refusal(["--instances", count]);
+      const { exit, output } = await refusal(["--instances", "2"]);
       assert.strictEqual(exit, 1);
-      assert.match(output, words);
-      assert.lengthOf(output.split("\n"), 1, output);
+      assert.match(output, /^order-service: --instances needs DATABASE_URL.*$/);
     }),
   );
 
