@@ -2,28 +2,14 @@
  * The wiring, on one page: edge on top, database at the bottom. A room's
  * layers say what they need; only here are the needs met.
  */
-import {
-  type Config,
-  ConfigProvider,
-  Console,
-  Duration,
-  Effect,
-  Layer,
-  Logger,
-  References,
-  Schema,
-  SchemaIssue,
-} from "effect";
-import { FetchHttpClient, HttpServer } from "effect/http";
-import { NetAddress } from "effect/net";
-import { Otlp } from "effect/observability";
-import { AppConfig } from "./AppConfig.ts";
+import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
+import { AppConfig, settingFaults } from "./AppConfig.ts";
+import * as Announcement from "./http/Announcement.ts";
 import * as HttpApp from "./http/HttpApp.ts";
 import { Orders } from "./orders/Orders.ts";
 import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
 import { Database } from "./persistence/Database.ts";
-import { OrderRepository } from "./persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as Conservation from "./processor/Conservation.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
@@ -32,14 +18,55 @@ import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
-import * as JsonLog from "./runtime/JsonLog.ts";
-import { type Runtime, StartFailed } from "./runtime/Runtime.ts";
+import * as Arguments from "./runtime/Arguments.ts";
+import * as Observability from "./runtime/Observability.ts";
+import {
+  type Instances,
+  type Runtime,
+  StartFailed,
+} from "./runtime/Runtime.ts";
 import { stopWithin } from "./runtime/StopLimit.ts";
+import { supervise } from "./runtime/Supervisor.ts";
+
+/** Who this process is, among those on one database. */
+interface Identity {
+  /** What tells it from the others; the same after its restart. */
+  readonly name: { readonly host: string; readonly port: number };
+  /** Which it is of those under one supervisor. */
+  readonly number: number;
+  /** Whether others of this machine write to the same output. */
+  readonly isOneOfMany: boolean;
+  /** Its supervisor, if it has one. */
+  readonly supervisor: Instances | undefined;
+}
+
+const identityOf = (
+  runtime: Runtime,
+  config: AppConfig,
+  { instance, instances }: Arguments.Arguments,
+): Identity => {
+  const host =
+    config.runnerHost ??
+    // On the embedded database there is no other; Deno need not tell the name.
+    (config.databaseUrl === undefined ? "localhost" : runtime.hostname());
+  return {
+    name: {
+      // Those under one supervisor have the port in common. No host's name
+      // has a "#", so that none of them can be another machine's.
+      host: instance === undefined ? host : `${host}#${instance}`,
+      port: config.runnerPort ?? (config.port || runtime.processId),
+    },
+    number: instance ?? 1,
+    isOneOfMany: instance !== undefined || instances !== undefined,
+    supervisor: instance === undefined ? undefined : runtime.instances,
+  };
+};
 
 /** The service, as its settings ask for it, on a runtime. */
 const layer = <E>(
   runtime: Runtime,
   config: AppConfig,
+  identity: Identity,
   work: Layer.Layer<Fulfilment, E>,
 ) => {
   const http = HttpApp.layer({
@@ -50,6 +77,7 @@ const layer = <E>(
       runtime.httpServer({
         host: config.host,
         port: config.port,
+        isShared: identity.supervisor !== undefined,
         // Requests had as long as the orders in work; these are the last.
         shutdownTimeout: Duration.min(
           config.shutdownTimeout,
@@ -87,19 +115,23 @@ const layer = <E>(
   // The last to start is the first to stop: processing drains while HTTP
   // still answers, HTTP closes, and the database goes last.
   return Layer.mergeAll(
-    announce(config),
-    sampleOrders(config),
+    Announcement.layer({
+      data: dataOf(config),
+      supervisor: identity.supervisor,
+    }),
+    // Those under one supervisor need not all look whether there are orders.
+    SampleOrders.layer(identity.number === 1 ? config.sampleOrders : 0),
     drainNotice,
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(partitions(runtime, config), Conservation.layer),
+      Layer.mergeAll(partitions(config, identity), Conservation.layer),
     ),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
     Layer.provideMerge(processor),
     Layer.provideMerge(repository),
     Layer.provideMerge(database),
-    Layer.provideMerge(observability(runtime, config)),
+    Layer.provideMerge(observability(runtime, config, identity)),
   );
 };
 
@@ -107,13 +139,10 @@ const layer = <E>(
  * Which partitions are worked on here: all of them on the embedded database;
  * on PostgreSQL, those that fall to this instance of the cluster.
  */
-const partitions = (runtime: Runtime, config: AppConfig) =>
+const partitions = (config: AppConfig, { name }: Identity) =>
   config.databaseUrl === undefined
     ? PartitionsLocal.layer
-    : PartitionsCluster.layer({
-        host: config.runnerHost ?? runtime.hostname(),
-        port: config.runnerPort ?? (config.port || runtime.processId),
-      });
+    : PartitionsCluster.layer(name);
 
 /** The work that the settings ask for: the webhook's, or only time. */
 const workOf = (config: AppConfig) =>
@@ -138,104 +167,24 @@ const drainNotice = Layer.effectDiscard(
   }),
 );
 
-/** Says where everything is, once it is there. */
-const announce = (config: AppConfig) =>
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const { address } = yield* HttpServer.HttpServer;
-      const database = yield* Database;
-      const data =
-        config.databaseUrl === undefined
-          ? `embedded database in ${config.dataDir}`
-          : "PostgreSQL at DATABASE_URL";
-      // Served by somebody else's server (`FetchService.ts`), it knows no URL.
-      const base = NetAddress.isUnixPathAddress(address)
-        ? undefined
-        : HttpServer.formatAddress(address).replace(
-            /0\.0\.0\.0|\[::\]/,
-            "localhost",
-          );
-      if (base !== undefined) yield* Effect.logInfo(`listening on ${base}`);
-      yield* database.migrated.pipe(
-        Effect.andThen(
-          Effect.logInfo(
-            base === undefined
-              ? `ready\n  Data  ${data}`
-              : `ready
-  API   ${base}/api/orders/
-  Docs  ${base}/docs
-  Data  ${data}
-  Try   curl -i ${base}/api/orders/ -H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`,
-          ),
-        ),
-        Effect.forkScoped,
-      );
-    }),
-  );
+/** Where the orders are, in words. */
+const dataOf = (config: AppConfig) =>
+  config.databaseUrl === undefined
+    ? `embedded database in ${config.dataDir}`
+    : "PostgreSQL at DATABASE_URL";
 
-/** `SAMPLE_ORDERS` orders, if there are no orders at all. */
-const sampleOrders = (config: AppConfig) =>
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      if (config.sampleOrders === 0) return;
-      const database = yield* Database;
-      const repository = yield* OrderRepository;
-      const orders = yield* Orders;
-      yield* Effect.gen(function* () {
-        yield* database.migrated;
-        if (!(yield* repository.isEmpty)) return;
-        const place = Effect.flatMap(SampleOrders.random, orders.place);
-        yield* Effect.forEach(
-          Array.from({ length: config.sampleOrders }),
-          () => place,
-          { concurrency: 50, discard: true },
-        );
-        yield* Effect.logInfo(`placed ${config.sampleOrders} sample orders`);
-      }).pipe(
-        Effect.catchCause((cause) =>
-          Effect.logWarning("no sample orders were placed", cause),
-        ),
-        Effect.forkScoped,
-      );
-    }),
-  );
-
-/** Logs as asked for; traces, metrics and logs by OTLP when there is a place. */
-const observability = (runtime: Runtime, config: AppConfig) => {
-  const format = config.logFormat ?? (runtime.isTerminal ? "pretty" : "json");
-  const logger = Logger.layer([
-    format === "pretty" ? Logger.consolePretty() : JsonLog.logger,
-  ]);
-  const otlp =
-    config.otlpEndpoint === undefined
-      ? // Spans that nobody would see cost as much as others.
-        Layer.succeed(References.TracerEnabled, false)
-      : Otlp.layerJson({
-          baseUrl: config.otlpEndpoint.toString(),
-          resource: { serviceName: "order-service" },
-          loggerMergeWithExisting: true,
-        }).pipe(Layer.provide(FetchHttpClient.layer));
-  return otlp.pipe(
-    Layer.provideMerge(
-      Layer.mergeAll(
-        logger,
-        Layer.succeed(References.MinimumLogLevel, config.logLevel),
-      ),
-    ),
-  );
-};
-
-/** Names the setting and what is wrong with it. */
-const configFailed = ({ cause }: Config.ConfigError) => {
-  const faults = Schema.isSchemaError(cause)
-    ? formatIssues(cause.issue).issues.map(
-        ({ message, path }) => `${path?.map(String).join(".")}: ${message}`,
-      )
-    : [cause.message];
-  return new StartFailed({ message: `setting ${faults.join("; ")}` });
-};
-
-const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1();
+const observability = (
+  runtime: Runtime,
+  config: AppConfig,
+  { isOneOfMany, name }: Identity,
+) =>
+  Observability.layer({
+    instance: `${name.host}:${name.port}`,
+    isOneOfMany,
+    logFormat: config.logFormat ?? (runtime.isTerminal ? "pretty" : "json"),
+    logLevel: config.logLevel,
+    otlpEndpoint: config.otlpEndpoint,
+  });
 
 /** Settings come from the environment, and for the rest from `.env`. */
 const withSettings = (runtime: Runtime) =>
@@ -244,6 +193,75 @@ const withSettings = (runtime: Runtime) =>
       ConfigProvider.fromUnknown({}),
     ),
   ).pipe(Layer.provide(runtime.services));
+
+/** How long a process may take to stop: orders in work have the first part. */
+const stopLimit = (config: AppConfig) =>
+  Duration.sum(config.shutdownTimeout, Duration.seconds(10));
+
+/** The service in this process. */
+const serve = Effect.fnUntraced(function* <E>(
+  runtime: Runtime,
+  config: AppConfig,
+  identity: Identity,
+  work: Layer.Layer<Fulfilment, E>,
+) {
+  const untilItFails = Effect.gen(function* () {
+    const database = yield* Database;
+    const processor = yield* OrderProcessor;
+    return yield* Effect.raceFirst(database.refused, processor.collapsed);
+  });
+  const service = untilItFails.pipe(
+    Effect.provide(layer(runtime, config, identity, work)),
+    stopWithin(stopLimit(config)),
+  );
+  const { supervisor } = identity;
+  if (supervisor === undefined) return yield* service;
+  return yield* Effect.raceFirst(
+    service,
+    Effect.andThen(
+      supervisor.supervisorGone,
+      new StartFailed({
+        message:
+          "stopped, as its supervisor is gone: nobody would look after it",
+      }),
+    ),
+  );
+});
+
+/** The service in `count` processes, which this one looks after. */
+const serveInMany = Effect.fnUntraced(function* (
+  { instances, ...runtime }: Runtime,
+  config: AppConfig,
+  args: Arguments.Arguments,
+  count: number,
+) {
+  if (instances === undefined) {
+    return yield* new StartFailed({
+      message:
+        "--instances needs Node: here, start them one by one, each with a PORT of its own, behind a load balancer.",
+    });
+  }
+  if (config.databaseUrl === undefined) {
+    return yield* new StartFailed({
+      message:
+        "--instances needs DATABASE_URL: the embedded database is for one process.",
+    });
+  }
+  const port = yield* instances.choosePort(config);
+  const identity = identityOf(runtime, { ...config, port }, args);
+  return yield* supervise({
+    count,
+    start: (number) =>
+      instances.start({
+        number,
+        port,
+        // They end by themselves before that, unless they are frozen.
+        stopLimit: Duration.sum(stopLimit(config), Duration.seconds(2)),
+      }),
+    onServing: Announcement.logListening,
+    onReady: (base) => Announcement.logReady(dataOf(config), base),
+  }).pipe(Effect.provide(observability(runtime, config, identity)));
+});
 
 /**
  * Runs the service until it is told to stop, or cannot go on.
@@ -255,19 +273,19 @@ export const run = <E extends { readonly message: string } = never>(
   ownWork?: Layer.Layer<Fulfilment, E>,
 ) =>
   Effect.gen(function* () {
-    const config = yield* Effect.mapError(AppConfig, configFailed);
-    const untilItFails = Effect.gen(function* () {
-      const database = yield* Database;
-      const processor = yield* OrderProcessor;
-      return yield* Effect.raceFirst(database.refused, processor.collapsed);
-    });
+    const args = yield* Arguments.parse(runtime.args);
+    if (args.help) return yield* Console.log(Arguments.usage);
+    const config = yield* Effect.mapError(
+      AppConfig,
+      (error) => new StartFailed({ message: settingFaults(error) }),
+    );
+    if (args.instances !== undefined) {
+      return yield* serveInMany(runtime, config, args, args.instances);
+    }
     const work: Layer.Layer<Fulfilment, E | FulfilmentWebhook.BadSecret> =
       ownWork ?? workOf(config);
-    return yield* untilItFails.pipe(
-      Effect.provide(layer(runtime, config, work)),
-      // Orders in work have the first part of that time, the rest the second.
-      stopWithin(Duration.sum(config.shutdownTimeout, Duration.seconds(10))),
-    );
+    const identity = identityOf(runtime, config, args);
+    return yield* serve(runtime, config, identity, work);
   }).pipe(
     Effect.provide(withSettings(runtime)),
     Effect.tapError((error) =>

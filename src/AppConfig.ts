@@ -1,5 +1,13 @@
 /** Every setting of the service: its name, its type, its default, its unit. */
-import { ByteSize, Config, Duration, Option, Schema } from "effect";
+import {
+  ByteSize,
+  Config,
+  Duration,
+  Option,
+  Redacted,
+  Schema,
+  SchemaIssue,
+} from "effect";
 
 /** A whole number from `min` on. */
 const count = (name: string, fallback: number, min: number) =>
@@ -26,6 +34,19 @@ const port = (name: string) =>
     name,
   );
 
+/** Where a PostgreSQL is, with a password in it. */
+const databaseUrl = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((url) =>
+        /^postgres(ql)?:$/.test(URL.parse(url)?.protocol ?? "")
+          ? undefined
+          : "must be a URL such as postgres://user:password@host:5432/database",
+      ),
+    ),
+    name,
+  ).pipe(Config.map((url) => Redacted.make(url)));
+
 /** A length of time such as "1 second", "250 millis" or "5 minutes". */
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
@@ -40,7 +61,7 @@ export const AppConfig = Config.all({
   port: port("PORT").pipe(Config.withDefault(8000)),
   runnerHost: optional(Config.NonEmptyString("RUNNER_HOST")),
   runnerPort: optional(port("RUNNER_PORT")),
-  databaseUrl: optional(Config.Redacted("DATABASE_URL")),
+  databaseUrl: optional(databaseUrl("DATABASE_URL")),
   databasePoolSize: count("DATABASE_POOL_SIZE", 10, 1),
   dataDir: Config.NonEmptyString("DATA_DIR").pipe(Config.withDefault(".data")),
   processingTime: time("PROCESSING_TIME", Duration.seconds(1)),
@@ -64,3 +85,15 @@ export const AppConfig = Config.all({
   otlpEndpoint: optional(Config.URL("OTEL_EXPORTER_OTLP_ENDPOINT")),
 });
 export type AppConfig = Config.Success<typeof AppConfig>;
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1();
+
+/** Names the setting and what is wrong with it, in one line. */
+export const settingFaults = ({ cause }: Config.ConfigError): string => {
+  const faults = Schema.isSchemaError(cause)
+    ? formatIssues(cause.issue).issues.map(
+        ({ message, path }) => `${path?.map(String).join(".")}: ${message}`,
+      )
+    : [cause.message];
+  return `setting ${faults.join("; ")}`;
+};

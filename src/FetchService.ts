@@ -40,11 +40,12 @@ export interface FetchServiceOptions<E> {
 export const startFetch = async <
   E extends { readonly message: string } = never,
 >(
-  runtime: Omit<Runtime, "httpServer">,
+  runtime: Omit<Runtime, "httpServer" | "args">,
   { settings, work }: FetchServiceOptions<E> = {},
 ): Promise<FetchService> => {
   const server = FetchServer.make();
-  const service = run({ ...runtime, httpServer: server.layer }, work);
+  // The words on the command line are for the caller's program.
+  const service = run({ ...runtime, args: [], httpServer: server.layer }, work);
   const fiber = Effect.runFork(
     settings === undefined
       ? service

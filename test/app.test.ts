@@ -50,6 +50,7 @@ describe("the service as a process", () => {
   it.live.each([
     ["PORT", "80000", /PORT.*65535/],
     ["PORT", "http", /PORT/],
+    ["DATABASE_URL", "localhost:5432", /DATABASE_URL.*such as postgres:/],
     ["PROCESSING_TIME", "soon", /PROCESSING_TIME/],
     ["PROCESSING_CONCURRENCY", "0", /PROCESSING_CONCURRENCY.*at least 1/],
     ["LOG_LEVEL", "loud", /LOG_LEVEL/],

@@ -11,6 +11,7 @@ import {
 } from "effect/http";
 import { HttpApiError } from "effect/http-api";
 import { PathNotFound } from "../api/Problems.ts";
+import { reservedOrderIds } from "../domain/Order.ts";
 
 const requestSeconds = Metric.histogram("http_request_seconds", {
   description: "Requests, from their headers to their answer.",
@@ -87,6 +88,20 @@ const withWholePath = (request: HttpServerRequest.HttpServerRequest) => {
     : request;
 };
 
+/**
+ * The order that a request was about, so that it can be followed in the logs:
+ * a path names it, or the answer's Location, which is of our own making.
+ */
+const orderIdIn = (path: string): string | undefined => {
+  const id = /^\/api\/orders\/([^/]+)/.exec(path)?.[1];
+  if (id === undefined || reservedOrderIds.has(id)) return undefined;
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id;
+  }
+};
+
 /** Probes are asked every few seconds and answered by machines. */
 const isProbe = (path: string) => /^\/(health|metrics)/.test(path);
 
@@ -130,6 +145,7 @@ export const make =
       yield* Effect.logWithLevel(levelOf(status, path))("request", {
         method: request.method,
         path,
+        order_id: orderIdIn(response.headers.location ?? path),
         status,
         ms: took,
       });

@@ -1,11 +1,14 @@
 /** Orders to try the service with, such as the reference system makes. */
-import { Effect, Random } from "effect";
+import { Effect, Layer, Random } from "effect";
 import {
   type NewOrder,
   OrderId,
   TotalAmount,
   UserId,
 } from "../domain/Order.ts";
+import { Database } from "../persistence/Database.ts";
+import { OrderRepository } from "../persistence/OrderRepository.ts";
+import { Orders } from "./Orders.ts";
 
 const items = [
   { id: "ITEM001", cents: 99_999 },
@@ -31,3 +34,29 @@ export const random = Effect.gen(function* () {
     total_amount: TotalAmount.make(cents / 100),
   } satisfies NewOrder;
 });
+
+/** Places `count` orders, if there are no orders at all. */
+export const layer = (count: number) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      if (count === 0) return;
+      const database = yield* Database;
+      const repository = yield* OrderRepository;
+      const orders = yield* Orders;
+      yield* Effect.gen(function* () {
+        yield* database.migrated;
+        if (!(yield* repository.isEmpty)) return;
+        const place = Effect.flatMap(random, orders.place);
+        yield* Effect.forEach(Array.from({ length: count }), () => place, {
+          concurrency: 50,
+          discard: true,
+        });
+        yield* Effect.logInfo(`placed ${count} sample orders`);
+      }).pipe(
+        Effect.catchCause((cause) =>
+          Effect.logWarning("no sample orders were placed", cause),
+        ),
+        Effect.forkScoped,
+      );
+    }),
+  );

@@ -38,6 +38,7 @@ import type {
   Epoch,
   OrderRepository,
   RepositoryUnavailable,
+  Underway,
 } from "../persistence/OrderRepository.ts";
 import {
   type Fulfilment,
@@ -289,7 +290,7 @@ export const make = Effect.fnUntraced(function* (
         if (Option.isNone(begun)) return;
         const { order } = begun.value;
         const attempt = { order_id, attempt: begun.value.attempt };
-        yield* Effect.logDebug("order begun", attempt);
+        yield* Effect.logInfo("order begun", attempt);
         if (order.processing_started_at !== null && order.attempts === 1) {
           measure(
             ProcessorMetrics.waitSeconds,
@@ -368,6 +369,21 @@ export const make = Effect.fnUntraced(function* (
     }
   });
 
+  const takeBackOne = Effect.fnUntraced(function* (lost: Underway) {
+    const attempt = { order_id: lost.order_id, attempt: lost.attempt };
+    const isLast = lost.attempts >= options.retryPolicy.maxAttempts;
+    const isEnded = yield* repository.fail({
+      ...attempt,
+      epoch,
+      error: lostAttempt,
+      wait: isLast ? undefined : Duration.zero,
+    });
+    if (!isEnded) return;
+    yield* isLast
+      ? Effect.logError("order failed", { ...attempt, error: lostAttempt })
+      : Effect.logWarning("order taken back", attempt);
+  });
+
   /**
    * Ends the attempts that began here and that nobody is working on: those of
    * a predecessor, and those whose `begin` was done but never answered.
@@ -377,24 +393,12 @@ export const make = Effect.fnUntraced(function* (
     const lostOnes = attempts.filter(({ order_id }) => !inHand.has(order_id));
     if (lostOnes.length === 0) return;
     yield* Effect.logWarning("taking back orders left in PROCESSING", {
-      partition,
       orders: lostOnes.length,
     });
-    yield* Effect.forEach(
-      lostOnes,
-      ({ attempt, attempts, order_id }) =>
-        repository.fail({
-          order_id,
-          attempt,
-          epoch,
-          error: lostAttempt,
-          wait:
-            attempts >= options.retryPolicy.maxAttempts
-              ? undefined
-              : Duration.zero,
-        }),
-      { concurrency: mailboxCapacity, discard: true },
-    );
+    yield* Effect.forEach(lostOnes, takeBackOne, {
+      concurrency: mailboxCapacity,
+      discard: true,
+    });
   });
 
   const readOn = Effect.gen(function* () {

@@ -6,7 +6,7 @@ import { createServer, maxHeaderSize } from "node:http";
 import type { Duplex } from "node:stream";
 import { NodeHttpServer } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
-import { type HttpServerOptions, StartFailed } from "./Runtime.ts";
+import { cannotListen, type HttpServerOptions } from "./Runtime.ts";
 
 /** Clients that send more slowly are cut off. */
 const headersSeconds = 10;
@@ -38,7 +38,12 @@ const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
   );
 };
 
-export const layer = ({ host, port, shutdownTimeout }: HttpServerOptions) =>
+export const layer = ({
+  host,
+  isShared,
+  port,
+  shutdownTimeout,
+}: HttpServerOptions) =>
   NodeHttpServer.layer(
     () =>
       createServer({
@@ -47,19 +52,17 @@ export const layer = ({ host, port, shutdownTimeout }: HttpServerOptions) =>
         connectionsCheckingInterval: 5_000,
         keepAliveTimeout: 65_000,
       }).on("clientError", refuse),
-    { host, port, gracefulShutdownTimeout: shutdownTimeout, backlog: 4096 },
+    {
+      host,
+      port,
+      reusePort: isShared,
+      gracefulShutdownTimeout: shutdownTimeout,
+      backlog: 4096,
+    },
   ).pipe(
     Layer.catch((error) =>
       Layer.effectContext(
-        Effect.fail(
-          new StartFailed({
-            message: `Cannot listen on ${host}:${port} (HOST, PORT): ${
-              error.cause instanceof Error
-                ? error.cause.message
-                : String(error.cause)
-            }`,
-          }),
-        ),
+        Effect.fail(cannotListen({ host, port }, error.cause)),
       ),
     ),
   );

@@ -7,10 +7,10 @@
 import { Cause, Console, Effect, Logger, References } from "effect";
 
 /** Fields of our own that what is logged must not hide. */
-const reserved = new Set(["time", "level", "message", "cause"]);
+const reserved = new Set(["time", "level", "message", "instance", "cause"]);
 
-const format = Logger.make<unknown, string>(
-  ({ cause, date, fiber, logLevel, message }) => {
+const format = (instance: string) =>
+  Logger.make<unknown, string>(({ cause, date, fiber, logLevel, message }) => {
     const words: Array<string> = [];
     const fields: Record<string, unknown> = {};
     const put = (given: object) => {
@@ -30,6 +30,7 @@ const format = Logger.make<unknown, string>(
       time: date.toISOString(),
       level: logLevel.toUpperCase(),
       message: words.join(" "),
+      instance,
     };
     const tail =
       causes.reasons.length === 0 ? {} : { cause: Cause.pretty(causes) };
@@ -38,14 +39,18 @@ const format = Logger.make<unknown, string>(
     } catch {
       return JSON.stringify({ ...head, ...tail });
     }
-  },
-);
+  });
 
-/** Lines are written together, a tenth of a second late at most. */
-export const logger = Logger.batched(format, {
-  window: "100 millis",
-  flush: (lines) =>
-    Effect.flatMap(Console.Console, (console) =>
-      Effect.sync(() => console.log(lines.join("\n"))),
-    ),
-});
+/**
+ * Lines are written together, a tenth of a second late at most.
+ *
+ * @param instance who writes them, among those whose logs may end up together
+ */
+export const logger = (instance: string) =>
+  Logger.batched(format(instance), {
+    window: "100 millis",
+    flush: (lines) =>
+      Effect.flatMap(Console.Console, (console) =>
+        Effect.sync(() => console.log(lines.join("\n"))),
+      ),
+  });

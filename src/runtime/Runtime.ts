@@ -2,10 +2,12 @@
 import {
   Data,
   type Duration,
+  type Effect,
   type FileSystem,
   type Layer,
   type Path,
   type Redacted,
+  type Scope,
 } from "effect";
 import type { Etag, HttpPlatform, HttpServer } from "effect/http";
 import type { SqlClient } from "effect/sql";
@@ -13,6 +15,8 @@ import type { SqlClient } from "effect/sql";
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
+  /** Whether other processes listen on the port too. */
+  readonly isShared: boolean;
   /** How long requests under way may go on once the server is to stop. */
   readonly shutdownTimeout: Duration.Duration;
 }
@@ -23,7 +27,41 @@ export interface PostgresOptions {
   readonly poolSize: number;
 }
 
+/** How a process ended: its exit code, or what ended it. */
+export type Ended = number | string;
+
+/** A process that runs the service, seen from its supervisor. */
+export interface Instance {
+  /** The address that it serves, once it is ready. */
+  readonly ready: Effect.Effect<string>;
+  readonly ended: Effect.Effect<Ended>;
+}
+
+/** Several processes of this program, on one port. */
+export interface Instances {
+  /** The port for all of them: the one wanted, or for 0 a free one. */
+  readonly choosePort: (wanted: {
+    readonly host: string;
+    readonly port: number;
+  }) => Effect.Effect<number, StartFailed>;
+  /** Starts one; the end of the scope stops it, and waits for its end. */
+  readonly start: (options: {
+    readonly number: number;
+    readonly port: number;
+    /** After so long it is killed. */
+    readonly stopLimit: Duration.Duration;
+  }) => Effect.Effect<Instance, never, Scope.Scope>;
+  /** In an instance: tells the supervisor that it is ready, and its address. */
+  readonly tellReady: (base: string) => Effect.Effect<void>;
+  /** In an instance: returns when there is no supervisor any more. */
+  readonly supervisorGone: Effect.Effect<void>;
+}
+
 export interface Runtime {
+  /** The words after the program's name. */
+  readonly args: ReadonlyArray<string>;
+  /** Left out where one process is all there is. */
+  readonly instances?: Instances;
   readonly services: Layer.Layer<FileSystem.FileSystem | Path.Path>;
   readonly httpServer: (
     options: HttpServerOptions,
@@ -54,3 +92,13 @@ export interface Runtime {
 export class StartFailed extends Data.TaggedError("StartFailed")<{
   readonly message: string;
 }> {}
+
+export const cannotListen = (
+  { host, port }: { readonly host: string; readonly port: number },
+  cause: unknown,
+) =>
+  new StartFailed({
+    message: `Cannot listen on ${host}:${port} (HOST, PORT): ${
+      cause instanceof Error ? cause.message : String(cause)
+    }`,
+  });

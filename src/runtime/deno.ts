@@ -21,6 +21,7 @@ import {
 
 /** What is used of Deno itself. */
 declare const Deno: {
+  readonly args: ReadonlyArray<string>;
   readonly pid: number;
   readonly hostname: () => string;
   readonly stdout: { readonly isTerminal: () => boolean };
@@ -56,6 +57,7 @@ const postgres = (options: PostgresOptions) =>
   Postgres.layer(options, { multiplex: false });
 
 export const deno: Runtime = {
+  args: Deno.args,
   services: NodeServices.layer,
   httpServer,
   postgres,

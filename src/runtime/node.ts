@@ -3,10 +3,13 @@ import { hostname } from "node:os";
 import { NodeServices } from "@effect/platform-node";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
+import * as NodeInstances from "./NodeInstances.ts";
 import * as Postgres from "./Postgres.ts";
 import type { Runtime } from "./Runtime.ts";
 
 export const node: Runtime = {
+  args: process.argv.slice(2),
+  instances: NodeInstances.instances,
   services: NodeServices.layer,
   httpServer: HttpListener.layer,
   postgres: Postgres.layer,

@@ -62,6 +62,8 @@ export interface SpawnOptions {
   readonly runtime?: RuntimeName;
   /** What it runs, from the root of the checkout; `src/main.ts` by default. */
   readonly main?: string;
+  /** The words on its command line. */
+  readonly args?: ReadonlyArray<string>;
   /** Where it runs; the root of the checkout by default. */
   readonly directory?: string;
 }
@@ -93,6 +95,7 @@ const startSeconds = 55;
 export const spawnService = (
   env: Environment,
   {
+    args = [],
     directory = root,
     main = "src/main.ts",
     runtime = "node",
@@ -103,7 +106,7 @@ export const spawnService = (
   ended: Promise<number | string>;
 } => {
   const [program, flags] = commandOf(runtime, env);
-  const child = spawn(program, [...flags, join(root, main)], {
+  const child = spawn(program, [...flags, join(root, main), ...args], {
     cwd: directory,
     env: {
       PATH: process.env.PATH ?? "",

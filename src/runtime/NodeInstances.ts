@@ -1,0 +1,132 @@
+/**
+ * Instances as processes of Node. Supervisor and instance are joined by Node's
+ * IPC channel: over it an instance says that it is ready, and its end tells an
+ * instance that its supervisor is gone, however that went.
+ */
+import { fork } from "node:child_process";
+import { createServer, type ListenOptions } from "node:net";
+import { Deferred, Effect, Exit } from "effect";
+import {
+  cannotListen,
+  type Ended,
+  type Instances,
+  StartFailed,
+} from "./Runtime.ts";
+import { wholeLines } from "./WholeLines.ts";
+
+/** Listens for a moment, and says on which port. */
+const tryPort = (options: ListenOptions) =>
+  Effect.callback<number, NodeJS.ErrnoException>((resume) => {
+    const server = createServer();
+    server.once("error", (error) => resume(Effect.fail(error)));
+    server.listen(options, () => {
+      const { port } = server.address() as { readonly port: number };
+      server.close(() => resume(Effect.succeed(port)));
+    });
+  });
+
+const choosePort: Instances["choosePort"] = Effect.fnUntraced(
+  function* (wanted) {
+    // Alone: a port that others share already must not be joined by mistake.
+    const port = yield* Effect.mapError(tryPort(wanted), (error) =>
+      cannotListen(wanted, error),
+    );
+    yield* Effect.mapError(
+      tryPort({ host: wanted.host, port, reusePort: true }),
+      (error) =>
+        error.code === "ENOTSUP"
+          ? new StartFailed({
+              message:
+                "Processes cannot share a port on this system, only on Linux and some BSDs: start instances one by one, each with a PORT of its own, behind a load balancer.",
+            })
+          : cannotListen(wanted, error),
+    );
+    return port;
+  },
+);
+
+/** Starts the program of this process again. */
+const spawn = (number: number, port: number) => {
+  const ready = Deferred.makeUnsafe<string>();
+  const ended = Deferred.makeUnsafe<Ended>();
+  const end = (how: Ended) => Deferred.doneUnsafe(ended, Exit.succeed(how));
+  const child = fork(
+    process.argv[1] as string,
+    ["--instance", String(number)],
+    {
+      env: { ...process.env, PORT: String(port) },
+      // A terminal is written to at once, anything else through us.
+      stdio: [
+        "ignore",
+        process.stdout.isTTY ? "inherit" : "pipe",
+        "inherit",
+        "ipc",
+      ],
+      // A Ctrl-C is for the supervisor, which passes it on.
+      detached: true,
+    },
+  );
+  // Each that writes there listens to it, and there may be many.
+  process.stdout.setMaxListeners(0);
+  child.stdout?.pipe(wholeLines()).pipe(process.stdout, { end: false });
+  child.once("message", (base: string) =>
+    Deferred.doneUnsafe(ready, Exit.succeed(base)),
+  );
+  child.once("error", (error: NodeJS.ErrnoException) => {
+    // Not started at all; other errors leave it running.
+    if (child.pid === undefined) end(error.code ?? error.message);
+  });
+  // After its exit, and its last line.
+  child.once("close", (code, signal) => end(code ?? signal ?? "no exit code"));
+  return {
+    child,
+    ready: Deferred.await(ready),
+    ended: Deferred.await(ended),
+  };
+};
+
+/**
+ * How an instance may end when it is told to: with 0, with what `NodeRuntime`
+ * makes of an interruption by itself, or of the signal before it listens to any.
+ */
+const inOrder: ReadonlyArray<Ended> = [0, 130, "SIGTERM"];
+
+const start: Instances["start"] = ({ number, port, stopLimit }) =>
+  Effect.acquireRelease(
+    Effect.sync(() => spawn(number, port)),
+    Effect.fnUntraced(function* ({ child, ended }) {
+      // Nothing is sent to one that has ended.
+      const isRunning = child.kill("SIGTERM");
+      const how = yield* ended.pipe(
+        Effect.interruptible,
+        Effect.timeoutOrElse({
+          duration: stopLimit,
+          orElse: () => {
+            child.kill("SIGKILL");
+            child.stdout?.destroy();
+            return ended;
+          },
+        }),
+      );
+      if (isRunning && !inOrder.includes(how)) {
+        yield* Effect.logError(
+          `instance ${number} did not stop in order, but with ${how}`,
+        );
+        return yield* Effect.die(how);
+      }
+    }),
+  );
+
+export const instances: Instances = {
+  choosePort,
+  start,
+  tellReady: (base) => Effect.sync(() => process.send?.(base)),
+  supervisorGone: Effect.callback<void>((resume) => {
+    // The log goes where the supervisor went; orders in work are to be finished.
+    process.stdout.on("error", () => {});
+    const gone = () => resume(Effect.void);
+    if (!process.connected) return gone();
+    process.once("disconnect", gone);
+    return Effect.sync(() => process.off("disconnect", gone));
+  }),
+};
