@@ -55,6 +55,9 @@ export interface Totals {
   readonly walBytes: number;
   readonly statements: number;
   readonly transactions: number;
+  /** Changes of rows of `orders`, and those that changed no index. */
+  readonly updates: number;
+  readonly heapOnly: number;
 }
 
 /** What the database has done so far, for all its callers. */
@@ -63,11 +66,23 @@ export const totals = async (client: pg.Client): Promise<Totals> => {
   const { rows } = await client.query(
     `SELECT (SELECT sum(accepted)::float8 FROM order_statistics) AS orders,
       pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS "walBytes",
-      xact_commit::float8 AS transactions
-    FROM pg_stat_database WHERE datname = current_database()`,
+      xact_commit::float8 AS transactions,
+      n_tup_upd::float8 AS updates, n_tup_hot_upd::float8 AS "heapOnly"
+    FROM pg_stat_database, pg_stat_user_tables
+    WHERE datname = current_database() AND relname = 'orders'`,
   );
   return { ...rows[0], statements: calls };
 };
+
+/** From one reading to another. */
+export const between = (before: Totals, after: Totals): Totals => ({
+  orders: after.orders - before.orders,
+  walBytes: after.walBytes - before.walBytes,
+  statements: after.statements - before.statements,
+  transactions: after.transactions - before.transactions,
+  updates: after.updates - before.updates,
+  heapOnly: after.heapOnly - before.heapOnly,
+});
 
 export interface Size {
   readonly name: string;

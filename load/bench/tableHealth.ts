@@ -7,6 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import type pg from "pg";
 import * as Cpu from "./cpu.ts";
 import {
+  between,
   type Sample,
   type Size,
   sampler,
@@ -91,16 +92,10 @@ const loadTable = async (bench: Bench): Promise<Health> => {
           ask<OpenLoadResult>("openLoad.ts", load),
         ]);
         await allCompleted(client, 120);
-        const after = await totals(client);
         return {
           samples,
           sizes: await sizes(client),
-          spent: {
-            orders: after.orders - before.orders,
-            walBytes: after.walBytes - before.walBytes,
-            statements: after.statements - before.statements,
-            transactions: after.transactions - before.transactions,
-          },
+          spent: between(before, await totals(client)),
           serviceCpu: Cpu.ofProcess(service.pid) - serviceCpu,
           postgresCpu: bench.postgresCpu() - postgresCpu,
         };
@@ -198,6 +193,11 @@ export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
         { what: "bytes of WAL", "an order": each(spent.walBytes) },
         { what: "statements", "an order": each(spent.statements) },
         { what: "transactions", "an order": each(spent.transactions) },
+        { what: "updates of its row", "an order": each(spent.updates) },
+        {
+          what: "of them, changing no index",
+          "an order": each(spent.heapOnly),
+        },
         { what: "CPU µs, service", "an order": each(health.serviceCpu * 1000) },
         {
           what: "CPU µs, PostgreSQL",
