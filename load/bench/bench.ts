@@ -38,7 +38,7 @@ const all = { ...sections, ...large };
 const help = `npm run bench -- [options] [section ...]
 
   --quick        fewer and shorter rounds: under 2 minutes
-  --large        the sections that take long (half an hour, 5 GiB of disk)
+  --large        the sections that take long (half an hour, 7 GiB of disk)
   --rows N       orders in the large table of constant-cost (5000000)
   --minutes N    how long table-health loads the service (10)
   --alter SQL    a change of the tables of table-health to try; repeatable

@@ -75,7 +75,10 @@ interface Operation {
 
 const list = "created_at DESC";
 
-/** What is asked for over HTTP; each at another place in the table. */
+/**
+ * What is asked for over HTTP, each at another place in the table; of pages only
+ * those that are full in a small table too.
+ */
 export const operations: Readonly<Record<string, Operation>> = {
   place: {
     words: "INSERT INTO orders",
@@ -97,9 +100,15 @@ export const operations: Readonly<Record<string, Operation>> = {
     words: list,
     ask: () => ({ path: pageOf("&status=COMPLETED") }),
   },
-  "deep page of FAILED": {
+  "deep page of COMPLETED": {
     words: list,
-    ask: ({ cursor }) => ({ path: pageOf(`&status=FAILED&cursor=${cursor}`) }),
+    ask: ({ cursor }) => ({
+      path: pageOf(`&status=COMPLETED&cursor=${cursor}`),
+    }),
+  },
+  "first page of FAILED": {
+    words: list,
+    ask: () => ({ path: pageOf("&status=FAILED") }),
   },
   "page of PENDING": {
     words: list,
@@ -109,11 +118,9 @@ export const operations: Readonly<Record<string, Operation>> = {
     words: list,
     ask: ({ user_id }) => ({ path: pageOf(`&user_id=${user_id}`) }),
   },
-  "deep page of a busy user": {
+  "first page of a busy user": {
     words: list,
-    ask: ({ cursor }) => ({
-      path: pageOf(`&user_id=${busyUser}&cursor=${cursor}`),
-    }),
+    ask: () => ({ path: pageOf(`&user_id=${busyUser}`) }),
   },
   metrics: {
     words: "sum(accepted)",
