@@ -109,7 +109,7 @@ const measure = async (
   await workAllOff(bench, sides, what);
   const [small, large] = sides as [Side, Side];
   const compared = compare(small, large);
-  const worst = (field: "cpu" | "latency" | "buffers") =>
+  const worst = (field: "cpu" | "latency") =>
     Math.max(...compared.map((_) => _[field].ratio));
   const arrow = (pair: { before: number; after: number }) =>
     `${Number(pair.before.toPrecision(3))} > ${Number(pair.after.toPrecision(3))}`;
@@ -140,10 +140,11 @@ const measure = async (
         is: "at most",
       },
       {
-        // Two more levels of an index are not two hundred times the pages.
-        name: "buffers, likewise",
-        value: worst("buffers"),
-        limit: 2,
+        // Fifty orders on a page of their own each, and the way there. In a
+        // table that was vacuumed the newest lie where there was room.
+        name: "buffers touched with the large table, at most by any",
+        value: Math.max(...compared.map((_) => _.buffers.after)),
+        limit: 60,
         is: "at most",
       },
     ],
