@@ -7,12 +7,22 @@ import { startPostgres } from "../../test/support/postgresServer.ts";
 import { type RuntimeName, until } from "../../test/support/serviceProcess.ts";
 import * as Cpu from "./cpu.ts";
 import { type Environment, type Server, startServer } from "./processes.ts";
+import * as StatementCosts from "./statementCosts.ts";
 
-export interface Bench {
+export interface BenchOptions {
   /** Fewer and shorter rounds. */
   readonly quick: boolean;
   /** The service runs on Node, and on these beside it. */
   readonly runtimes: ReadonlyArray<RuntimeName>;
+  /** Orders in the large table of `constant-cost`. */
+  readonly rows: number;
+  /** How long `table-health` loads the service. */
+  readonly minutes: number;
+  /** Statements that change the tables of `table-health`, to compare with. */
+  readonly alter: ReadonlyArray<string>;
+}
+
+export interface Bench extends BenchOptions {
   /** For logs and data; gone at the end. */
   readonly directory: string;
   readonly version: string;
@@ -40,17 +50,13 @@ export const withClient = async <A>(
   }
 };
 
-export const startBench = async (
-  quick: boolean,
-  runtimes: ReadonlyArray<RuntimeName>,
-): Promise<Bench> => {
+export const startBench = async (options: BenchOptions): Promise<Bench> => {
   const directory = await mkdtemp(join(tmpdir(), "orders-bench-"));
-  const postgres = await startPostgres();
+  const postgres = await startPostgres(StatementCosts.serverFlags);
   const admin = `${postgres.url}/postgres`;
   let databases = 0;
   return {
-    quick,
-    runtimes,
+    ...options,
     directory,
     version: await withClient(admin, async (client) => {
       const { rows } = await client.query("SHOW server_version");

@@ -9,10 +9,12 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { runtimes } from "../../test/support/serviceProcess.ts";
 import * as BothAtOnce from "./bothAtOnce.ts";
+import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
 import * as Memory from "./memory.ts";
 import { isMet, print, type Section } from "./report.ts";
 import { type Bench, startBench } from "./Setup.ts";
+import * as TableHealth from "./tableHealth.ts";
 import * as TakingIn from "./takingIn.ts";
 import * as WorkingOff from "./workingOff.ts";
 
@@ -23,39 +25,63 @@ const sections: Readonly<
   "working-off": WorkingOff.run,
   "both-at-once": BothAtOnce.run,
   embedded: Embedded.run,
-  memory: Memory.run,
 };
+
+/** What takes long and fills the disk: only where asked for. */
+const large: typeof sections = {
+  memory: Memory.run,
+  "constant-cost": ConstantCost.run,
+  "table-health": TableHealth.run,
+};
+
+const all = { ...sections, ...large };
 
 const help = `npm run bench -- [options] [section ...]
 
-  --quick      fewer and shorter rounds: under 2 minutes
-  --json FILE  write the result to this file as JSON
-  --runtime R  run the service on this runtime (deno) too, beside Node, for
-               taking-in and working-off
-  --help       this text
+  --quick        fewer and shorter rounds: under 2 minutes
+  --large        the sections that take long (half an hour, 7 GiB of disk)
+  --rows N       orders in the large table of constant-cost (5000000)
+  --minutes N    how long table-health loads the service (10)
+  --alter SQL    a change of the tables of table-health to try; repeatable
+  --runtime R    run the service on this runtime (deno) too, beside Node, for
+                 taking-in and working-off
+  --json FILE    write the result to this file as JSON
+  --help         this text
 
-Sections (all if none is named): ${Object.keys(sections).join(", ")}`;
+Sections (if none is named, the first of them; with --large, the others):
+  ${Object.keys(sections).join(", ")}
+  ${Object.keys(large).join(", ")}`;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: "boolean", default: false },
+    large: { type: "boolean", default: false },
+    rows: { type: "string", default: "5000000" },
+    minutes: { type: "string", default: "10" },
+    alter: { type: "string", multiple: true, default: [] },
     json: { type: "string" },
     runtime: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
-const unknown = positionals.filter((name) => !(name in sections));
+const [rows, minutes] = [Number(values.rows), Number(values.minutes)];
 const runtime = runtimes.find((name) => name === values.runtime);
-const refusal =
-  unknown.length > 0
-    ? `no section ${unknown.join(", ")}`
-    : values.runtime !== undefined && runtime === undefined
-      ? `no runtime ${values.runtime}: ${runtimes.join(", ")}`
-      : undefined;
-if (values.help || refusal !== undefined) {
-  console.log(refusal === undefined ? help : `${refusal}\n\n${help}`);
-  process.exit(refusal === undefined ? 0 : 1);
+const faults = [
+  ...positionals
+    .filter((name) => !(name in all))
+    .map((name) => `no section ${name}`),
+  ...(Number.isInteger(rows) && rows >= 20_000
+    ? []
+    : ["--rows: a whole number from 20000"]),
+  ...(minutes >= 1 ? [] : ["--minutes: a number from 1"]),
+  ...(values.runtime === undefined || runtime !== undefined
+    ? []
+    : [`no runtime ${values.runtime}: ${runtimes.join(", ")}`]),
+];
+if (values.help || faults.length > 0) {
+  console.log([...faults, help].join("\n\n"));
+  process.exit(faults.length > 0 ? 1 : 0);
 }
 
 const commit = () => {
@@ -72,10 +98,12 @@ const commit = () => {
   }
 };
 
-const bench = await startBench(
-  values.quick,
-  runtime === undefined || runtime === "node" ? [] : [runtime],
-);
+const bench = await startBench({
+  ...values,
+  rows,
+  minutes,
+  runtimes: runtime === undefined || runtime === "node" ? [] : [runtime],
+});
 try {
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",
@@ -90,9 +118,12 @@ try {
     `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}, PostgreSQL ${machine.postgres}, commit ${machine.commit}, ${machine.date.slice(0, 10)}`,
   );
   const done: Array<Section> = [];
-  const names = positionals.length > 0 ? positionals : Object.keys(sections);
+  const names =
+    positionals.length > 0
+      ? positionals
+      : Object.keys(values.large ? large : sections);
   for (const name of names) {
-    for (const section of (await sections[name]?.(bench)) ?? []) {
+    for (const section of (await all[name]?.(bench)) ?? []) {
       console.log(`\n${print(section)}`);
       done.push(section);
     }

@@ -2,6 +2,7 @@
  * Pages of orders, newest first: which index each kind of list is read from.
  * Whatever is asked for, a page is one or more stretches of an index.
  */
+import { DateTime } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import type { OrderPage, OrderQuery } from "./OrderRepository.ts";
@@ -31,11 +32,19 @@ export const stretch = (
   from: Statement.Fragment,
   to: Statement.Fragment,
 ) => [
-  sql`(${sql.literal(column)}, created_at)
-    >= (${value}::text, ${from}::timestamptz)`,
+  atOrAfter(sql, column, value, from),
   sql`(${sql.literal(column)}, created_at)
     < (${value}::text, ${to}::timestamptz)`,
 ];
+
+/** The first half of a stretch. */
+const atOrAfter = (
+  sql: SqlClient.SqlClient,
+  column: StretchColumn,
+  value: string,
+  from: Statement.Fragment,
+) => sql`(${sql.literal(column)}, created_at)
+    >= (${value}::text, ${from}::timestamptz)`;
 
 /** Selects the rows of a page, and one more if there is more behind it. */
 export const select = (sql: SqlClient.SqlClient, query: OrderQuery) => {
@@ -48,21 +57,27 @@ export const select = (sql: SqlClient.SqlClient, query: OrderQuery) => {
     created_before === undefined
       ? sql.literal("'infinity'")
       : sql`${toDate(created_before)}`;
-  const behind = (columns: string, values: Statement.Fragment) =>
-    after === undefined
-      ? []
-      : [
-          sql`(${sql.literal(columns)}created_at, seq) < (${values}
-            ${toDate(after.created_at)}::timestamptz, ${after.seq}::bigint)`,
-        ];
+  const isBehind =
+    after !== undefined &&
+    (created_before === undefined ||
+      DateTime.isLessThan(after.created_at, created_before));
+  /**
+   * Where the page begins, in one condition: the tighter of the two there may
+   * be. Given both, PostgreSQL starts at the wider one, and reads all between.
+   */
+  const below = (columns: string, values: Statement.Fragment) =>
+    isBehind
+      ? sql`(${sql.literal(columns)}created_at, seq) < (${values}
+          ${toDate(after.created_at)}::timestamptz, ${after.seq}::bigint)`
+      : sql`(${sql.literal(columns)}created_at) < (${values}
+          ${to}::timestamptz)`;
   const times = [
     sql`created_at >= ${from}::timestamptz`,
-    sql`created_at < ${to}::timestamptz`,
-    ...behind("", sql.literal("")),
+    below("", sql.literal("")),
   ];
   const among = (column: StretchColumn, value: string) => [
-    ...stretch(sql, column, value, from, to),
-    ...behind(`${column}, `, sql`${value}::text,`),
+    atOrAfter(sql, column, value, from),
+    below(`${column}, `, sql`${value}::text,`),
   ];
   // One more than asked for tells whether there is more behind the page.
   const page = (

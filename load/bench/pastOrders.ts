@@ -1,0 +1,92 @@
+/**
+ * A table that has been in use for a while, made by the database itself: most
+ * orders COMPLETED, some FAILED and CANCELLED, the newest still PENDING; spread
+ * over three months, and over users of whom one has a hundredth of all.
+ */
+import { withClient } from "./Setup.ts";
+
+/** How many orders are in work or wait for it, whatever the table's size. */
+export const pendingOrders = 2_000;
+
+/** Who placed a hundredth of all orders, evenly over time. */
+export const busyUser = "USER0";
+
+/** Orders of each other user. */
+const ordersPerUser = 50;
+
+/** Orders in one statement: so that the progress can be told. */
+const batchSize = 250_000;
+
+/** What one of these takes with its indexes, with a quarter to spare. */
+export const bytesPerOrder = 900;
+
+export interface PastOrdersOptions {
+  readonly database: string;
+  readonly orders: number;
+  readonly onProgress: (made: number) => void;
+}
+
+/** Adds `orders` orders to a table that has none. Its statistics follow. */
+export const addPastOrders = ({
+  database,
+  onProgress,
+  orders,
+}: PastOrdersOptions) =>
+  withClient(database, async (client) => {
+    for (let made = 0; made < orders; made += batchSize) {
+      const until = Math.min(orders, made + batchSize);
+      await client.query(
+        `WITH given AS (
+          SELECT n, age, random() AS chance,
+            now() - age * interval '90 days' / $3::float8 AS placed_at
+          FROM (SELECT n, $3 - n AS age
+            FROM generate_series($1::bigint, $2::bigint) AS n) AS numbers
+        ), stated AS (
+          SELECT *, CASE
+            WHEN age < $4 THEN 'PENDING'
+            WHEN chance < 0.005 THEN 'FAILED'
+            WHEN chance < 0.025 THEN 'CANCELLED'
+            ELSE 'COMPLETED' END AS state
+          FROM given
+        ), made AS (
+          INSERT INTO orders (order_id, user_id, item_ids, total_amount,
+            partition, created_at, updated_at, due_at, status, attempts, begun,
+            processing_started_at, processing_completed_at, last_error)
+          SELECT gen_random_uuid()::text,
+            CASE WHEN n % 100 = 0 THEN '${busyUser}'
+              ELSE 'USER' || 1 + floor(random() * ($3 / ${ordersPerUser}))
+            END,
+            '[17,42,99]', 1 + (n % 99999) / 100.0, n % 32,
+            placed_at, placed_at + interval '1 second', placed_at, state,
+            CASE WHEN state IN ('COMPLETED', 'FAILED') THEN 1 ELSE 0 END,
+            CASE WHEN state IN ('COMPLETED', 'FAILED') THEN 1 ELSE 0 END,
+            CASE WHEN state IN ('COMPLETED', 'FAILED') THEN placed_at END,
+            CASE WHEN state = 'COMPLETED'
+              THEN placed_at + interval '1 second' END,
+            CASE WHEN state = 'FAILED' THEN 'the receiver answered 400' END
+          FROM stated ORDER BY n
+          RETURNING status
+        )
+        UPDATE order_statistics AS s SET
+          accepted = s.accepted + d.accepted,
+          pending = s.pending + d.pending,
+          completed = s.completed + d.completed,
+          failed = s.failed + d.failed,
+          cancelled = s.cancelled + d.cancelled,
+          processing_seconds = s.processing_seconds + d.completed
+        FROM (
+          SELECT count(*) AS accepted,
+            count(*) FILTER (WHERE status = 'PENDING') AS pending,
+            count(*) FILTER (WHERE status = 'COMPLETED') AS completed,
+            count(*) FILTER (WHERE status = 'FAILED') AS failed,
+            count(*) FILTER (WHERE status = 'CANCELLED') AS cancelled
+          FROM made
+        ) AS d WHERE slot = 0`,
+        [made + 1, until, orders, Math.min(pendingOrders, orders)],
+      );
+      onProgress(until);
+    }
+    // The first to read a row after its commit notes that it is committed, and
+    // pays for it. That is for the making, not for what is measured.
+    await client.query("SELECT count(*) FROM orders WHERE attempts >= 0");
+  });
