@@ -4,9 +4,10 @@
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { type Judged, play } from "./Play.ts";
 import * as Postgres from "./Postgres.ts";
 import * as Report from "./Report.ts";
-import { type Judged, play, type Scenario } from "./Scenario.ts";
+import type { Scenario } from "./Scenario.ts";
 import { scenarios } from "./Scenarios.ts";
 
 const help = () => `npm run chaos -- [scenario...] [options]
@@ -21,8 +22,16 @@ that must hold did not.
   --verbose    tells of every fault
   --logs DIR   leaves there what the service wrote
 
+Recovery, of the scenarios with one instance: from the end of a fault until
+orders are completed, and answered, again. Of those with three (cluster-*), of
+which two go on anyway: the longest time, from the first fault on, that any
+order stood still - placed and not begun, or begun and not ended or begun anew -
+or that any caller waited for the answer. Their callers ask the instances in
+turn, as a load balancer does: none that is not ready, and the next one at once
+when an order was refused, cut off or not answered within 5 s.
+
 Scenarios:
-${scenarios.map(({ about, name }) => `  ${name.padEnd(17)}${about}`).join("\n")}
+${scenarios.map(({ about, name }) => `  ${name.padEnd(24)}${about}`).join("\n")}
 `;
 
 const { positionals, values } = parseArgs({

@@ -1,7 +1,8 @@
 /** The chaos suite itself, in the short form of three scenarios. */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { type Judged, play } from "../../load/chaos/Play.ts";
 import * as Postgres from "../../load/chaos/Postgres.ts";
-import { type Judged, play, type Scenario } from "../../load/chaos/Scenario.ts";
+import type { Scenario } from "../../load/chaos/Scenario.ts";
 import { scenarios } from "../../load/chaos/Scenarios.ts";
 
 let postgres: Postgres.Postgres;
