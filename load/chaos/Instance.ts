@@ -41,6 +41,9 @@ export interface Instance {
 /** How often its memory is looked at. */
 const memoryIntervalMillis = 200;
 
+/** How long it may take to be ready: on a busy machine, partitions come late. */
+const readyMaxSeconds = 60;
+
 const pageSize = 4096;
 
 type Process = ReturnType<typeof spawnService>;
@@ -116,6 +119,7 @@ export const open = async (options: InstanceOptions): Promise<Instance> => {
       until(
         `${name} is ready`,
         async () => (await fetch(`${url}/health/ready`)).ok,
+        readyMaxSeconds,
       ),
     signal: (signal) => {
       current().child.kill(signal);

@@ -37,11 +37,10 @@ const afterSeconds = [5, 0.7] as const;
 /** The rate is so much lower in the short form, which has no time to warm up. */
 const shortShare = 3;
 
-/** Orders that wait for their answers at most, at each instance. */
 const outstandingMax = 500;
 
 /** Where there is another instance to ask, callers wait less long for one. */
-const balancedTimeoutSeconds = 5;
+const balancedTimeoutSeconds = 7;
 
 /** The longest wait for the cold start to be over. */
 const atEaseMaxSeconds = 10;
@@ -112,7 +111,7 @@ export const play = async (
       ...(instances > 1 ? { timeoutSeconds: balancedTimeoutSeconds } : {}),
       prefix: scenario.name,
       rate: scenario.rate / (options.isShort ? shortShare : 1),
-      outstandingMax: outstandingMax * instances,
+      outstandingMax,
       mark: (number) => (stage.isMarking ? scenario.mark?.(number) : undefined),
     });
     stage.loads.push(load);

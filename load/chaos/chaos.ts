@@ -28,7 +28,7 @@ which two go on anyway: the longest time, from the first fault on, that any
 order stood still - placed and not begun, or begun and not ended or begun anew -
 or that any caller waited for the answer. Their callers ask the instances in
 turn, as a load balancer does: none that is not ready, and the next one at once
-when an order was refused, cut off or not answered within 5 s.
+when an order was refused, cut off or not answered within 7 s.
 
 Scenarios:
 ${scenarios.map(({ about, name }) => `  ${name.padEnd(24)}${about}`).join("\n")}

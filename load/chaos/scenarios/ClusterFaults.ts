@@ -4,10 +4,13 @@ import { until } from "../../../test/support/serviceProcess.ts";
 import { type Demand, nothingFails, nothingIsSpent } from "../Demands.ts";
 import type { Instance } from "../Instance.ts";
 import type { Outcome } from "../Outcome.ts";
-import { ordersASecond, type Scenario } from "../Scenario.ts";
+import type { Scenario } from "../Scenario.ts";
 import type { Stage } from "../Stage.ts";
 
 const instances = 3;
+
+/** What two busy cores can take with ease of three processes and their work. */
+const rate = 200;
 
 /** Each instance once, and from the start again, beginning with any. */
 const inTurn = ({ instances, random }: Stage) => {
@@ -23,7 +26,7 @@ const inTurn = ({ instances, random }: Stage) => {
 export const clusterKill: Scenario = {
   name: "cluster-kill",
   about: "SIGKILL of one of three instances every few seconds",
-  rate: ordersASecond,
+  rate,
   instances,
   isMostlyWaiting: true,
   recoveryMaxSeconds: 5,
@@ -100,7 +103,7 @@ const frozenSeconds = 11;
 export const clusterFreeze: Scenario = {
   name: "cluster-freeze",
   about: `SIGSTOP of one of three instances for ${frozenSeconds} s`,
-  rate: ordersASecond,
+  rate,
   instances,
   isMostlyWaiting: true,
   recoveryMaxSeconds: 10,
@@ -139,7 +142,7 @@ export const clusterFreeze: Scenario = {
 export const clusterPartition: Scenario = {
   name: "cluster-partition",
   about: "one of three instances cut off from the database for 7-9 s",
-  rate: ordersASecond,
+  rate,
   instances,
   isProxied: true,
   isMostlyWaiting: true,
@@ -180,7 +183,7 @@ export const clusterPartition: Scenario = {
 export const clusterRollingDeploy: Scenario = {
   name: "cluster-rolling-deploy",
   about: "SIGTERM and start of three instances, one by one",
-  rate: ordersASecond,
+  rate,
   instances,
   isMostlyWaiting: true,
   recoveryMaxSeconds: 5,
