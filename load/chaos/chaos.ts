@@ -16,7 +16,7 @@ Plays faults on a real service with a real PostgreSQL, under load, and checks
 that no answered order is lost or completed twice. Ends with 1 if something
 that must hold did not.
 
-  --short      a short form of each: under a minute in all
+  --short      a short form of each: some two minutes in all
   --seed N     replays the faults of a run (default: a new one, told first)
   --json FILE  writes all figures as JSON
   --verbose    tells of every fault

@@ -1,5 +1,6 @@
 /** Harm done to one of three instances that share a database and the load. */
 import { setTimeout as wait } from "node:timers/promises";
+import { partitions } from "../../../src/domain/Partition.ts";
 import { until } from "../../../test/support/serviceProcess.ts";
 import { type Demand, nothingFails, nothingIsSpent } from "../Demands.ts";
 import type { Instance } from "../Instance.ts";
@@ -18,6 +19,36 @@ const inTurn = ({ instances, random }: Stage) => {
   return (time: number): Instance =>
     instances[(first + time) % instances.length] as Instance;
 };
+
+/** The partitions that an instance says it owns. */
+const ownedBy = async ({ url }: Instance): Promise<ReadonlyArray<number>> => {
+  const answer = await fetch(`${url}/health/ready`);
+  const said = (await answer.json()) as {
+    readonly partitions?: ReadonlyArray<number>;
+  };
+  return said.partitions ?? [];
+};
+
+const wholeMaxSeconds = 60;
+
+/**
+ * Waits until every partition has one owner, and every instance has some: the
+ * next fault hits a cluster that is whole, so that each is judged by itself.
+ */
+const untilWhole = (stage: Stage) =>
+  until(
+    "every partition has an owner",
+    async () => {
+      const owned = await Promise.all(stage.instances.map(ownedBy));
+      const all = owned.flat();
+      return (
+        all.length === partitions.length &&
+        new Set(all).size === partitions.length &&
+        owned.every(({ length }) => length > 0)
+      );
+    },
+    wholeMaxSeconds,
+  );
 
 /**
  * Killed without a word. It comes back in turn only when its orders have gone
@@ -39,7 +70,7 @@ export const clusterKill: Scenario = {
       await killed.stop("SIGKILL");
       if (time % 2 === 0) await stage.pause(5.5, 7);
       await killed.start();
-      await killed.untilReady();
+      await untilWhole(stage);
       stage.faultOver();
       await stage.pause(stage.amount(1.5, 0.3), stage.amount(3, 0.5));
     }
@@ -129,7 +160,7 @@ export const clusterFreeze: Scenario = {
       stage.faultOver();
       // Time for its stale answers, and to get partitions again.
       await wait(stage.amount(3000, 1500));
-      await frozen.untilReady();
+      await untilWhole(stage);
     }
   },
   demands: someEndTooLate,
@@ -165,7 +196,7 @@ export const clusterPartition: Scenario = {
       cut.proxy[way](false);
       stage.faultOver();
       await wait(stage.amount(3000, 1500));
-      await cut.untilReady();
+      await untilWhole(stage);
     }
   },
   *demands(outcome, stage) {
@@ -193,7 +224,7 @@ export const clusterRollingDeploy: Scenario = {
       const exit = await instance.stop("SIGTERM");
       if (exit !== 0) throw new Error(`${instance.name} stopped with ${exit}`);
       await instance.start();
-      await instance.untilReady();
+      await untilWhole(stage);
       stage.faultOver();
       await stage.pause(stage.amount(2, 0.3), stage.amount(4, 0.5));
     }
