@@ -1,7 +1,8 @@
 /**
  * What really happened to every order, told by the database itself: a trigger
  * writes down each change of status or attempts, in the same transaction, and
- * who made it. The service knows nothing of it.
+ * who made it: instances are told apart by the user they connect as. The
+ * service knows nothing of it.
  */
 import type { Transition } from "./Checks.ts";
 import type { Client } from "./Postgres.ts";
@@ -23,7 +24,8 @@ const statements = [
       INSERT INTO chaos_transitions
         (order_id, was, became, attempts_was, attempts, error, who)
       VALUES (OLD.order_id, OLD.status, NEW.status, OLD.attempts, NEW.attempts,
-        NEW.last_error, current_setting('application_name'));
+        NEW.last_error,
+        current_setting('application_name') || ' as ' || session_user);
       RETURN NULL;
     END
   $$`,

@@ -22,9 +22,11 @@ export interface StoredOrder {
   readonly total_amount: number;
   readonly status: OrderStatus;
   readonly attempts: number;
+  /** Milliseconds since 1970. */
+  readonly created_at: number;
 }
 
-const isFinal = (status: OrderStatus) =>
+export const isFinal = (status: OrderStatus) =>
   status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
 
 /**
@@ -163,45 +165,6 @@ export const rateIn = (
   if (to <= from) return undefined;
   const inside = times.filter((time) => time >= from && time < to).length;
   return (inside * 1000) / (to - from);
-};
-
-/** Work that pauses so long has not gone on. */
-const pauseMillis = 1000;
-
-/** A pause that begins so soon after work went on is still the fault's. */
-const aftermathMillis = 3000;
-
-/**
- * How long after the end of a fault work has gone on for good: the first of
- * `times`, or, when a pause follows soon after that, the first after the
- * pause. The longest of all faults; infinite when work never went on,
- * `undefined` when there were no faults.
- *
- * @param faults when each began
- * @param faultsOver when each was over
- * @param loadOver when orders ceased to come: pauses from then on are natural
- */
-export const recoverySeconds = (
-  faults: ReadonlyArray<number>,
-  faultsOver: ReadonlyArray<number>,
-  times: ReadonlyArray<number>,
-  loadOver: number,
-): number | undefined => {
-  const sorted = times.toSorted((one, other) => one - other);
-  const waits = faultsOver.map((over) => {
-    const next = faults.find((at) => at > over) ?? Number.POSITIVE_INFINITY;
-    const end = Math.min(next, loadOver);
-    const after = sorted.filter((time) => time >= over);
-    let recovered = after[0] ?? Number.POSITIVE_INFINITY;
-    for (const [index, time] of after.entries()) {
-      if (time > end || time > recovered + aftermathMillis) break;
-      const following = after[index + 1];
-      if (following === undefined) break;
-      if (following - time >= pauseMillis) recovered = following;
-    }
-    return (recovered - over) / 1000;
-  });
-  return spread(waits)?.max;
 };
 
 /** Orders counted by status. */

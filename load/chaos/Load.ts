@@ -1,15 +1,19 @@
 /**
  * Callers of the service, from outside. Orders are placed at a rate; one that
  * is refused, cut off or answered 5xx is placed again under the same id until
- * it is answered, as the README tells callers to do. What was answered, and
+ * it is answered, as the README tells callers to do: at once where there is
+ * another instance to ask, and after a wait when all have been asked. What was answered, and
  * when, is remembered: these are the orders the service must account for.
  */
 import { Agent, request } from "node:http";
 import { setTimeout as wait } from "node:timers/promises";
+import type { Balancer } from "./Balancer.ts";
 
 export interface LoadOptions {
-  /** The service, without a slash at the end. */
-  readonly url: string;
+  /** Says which instance of the service is asked. */
+  readonly balancer: Balancer;
+  /** How long an instance may take to answer. */
+  readonly timeoutSeconds?: number;
   /** Begins every id, so that the orders of a run are told from others. */
   readonly prefix: string;
   /** Orders a second; as fast as `outstandingMax` callers get answers if not given. */
@@ -39,7 +43,8 @@ export type Miss =
 
 export interface Placed {
   readonly status: number;
-  /** By this process's clock, in milliseconds. */
+  /** Both by this process's clock, in milliseconds. */
+  readonly placedAt: number;
   readonly answeredAt: number;
   readonly tries: number;
 }
@@ -61,7 +66,7 @@ export interface Load {
 }
 
 /** Longer than the service may take to say that it cannot. */
-const requestTimeoutMillis = 15_000;
+const defaultTimeoutSeconds = 15;
 
 /** The wait before an order is placed again. */
 const againMillis = { min: 50, max: 250 } as const;
@@ -110,13 +115,13 @@ export const start = (options: LoadOptions): Load => {
   let sent = 0;
   let isOver = false;
 
-  const post = (body: string) =>
+  const post = (url: string, body: string) =>
     new Promise<Answer>((resolve) => {
       sent += 1;
-      const sending = request(`${options.url}/api/orders/`, {
+      const sending = request(`${url}/api/orders/`, {
         method: "POST",
         agent,
-        timeout: requestTimeoutMillis,
+        timeout: (options.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
         headers: {
           "content-type": "application/json",
           "content-length": Buffer.byteLength(body),
@@ -166,28 +171,42 @@ export const start = (options: LoadOptions): Load => {
           ? "503 without Retry-After"
           : "503";
 
+  /** As long as asked, and never all at once. */
+  const waitAfter = (answer: Answer) => {
+    const asked =
+      "status" in answer && options.isPatient !== false
+        ? Math.min(Number(answer.retryAfter ?? 0), retryAfterMaxSeconds)
+        : 0;
+    return wait(
+      asked * 1000 +
+        againMillis.min +
+        Math.random() * (againMillis.max - againMillis.min),
+    );
+  };
+
   const place = async (order_id: string) => {
     const body = JSON.stringify(orderOf(order_id));
-    for (let tries = 1; !isOver; tries += 1) {
-      const answer = await post(body);
+    const placedAt = Date.now();
+    const missedAt = new Set<string>();
+    let url = options.balancer.choose(missedAt);
+    for (let tries = 1; !isOver && url !== undefined; tries += 1) {
+      const answer = await post(url, body);
       if ("status" in answer && [200, 201].includes(answer.status)) {
         const { status } = answer;
-        answered.set(order_id, { status, answeredAt: Date.now(), tries });
+        const answeredAt = Date.now();
+        answered.set(order_id, { status, placedAt, answeredAt, tries });
         return;
       }
       const miss = missOf(answer);
       count(misses, miss);
       // A refusal of the order itself stays one; the check will find it.
       if (/^status 4(?!08)/.test(miss)) return;
-      const asked =
-        "status" in answer && options.isPatient !== false
-          ? Math.min(Number(answer.retryAfter ?? 0), retryAfterMaxSeconds)
-          : 0;
-      await wait(
-        asked * 1000 +
-          againMillis.min +
-          Math.random() * (againMillis.max - againMillis.min),
-      );
+      missedAt.add(url);
+      url = options.balancer.choose(missedAt);
+      if (url !== undefined) continue;
+      await waitAfter(answer);
+      missedAt.clear();
+      url = options.balancer.choose(missedAt);
     }
   };
 

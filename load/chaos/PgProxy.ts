@@ -13,6 +13,8 @@ export interface PgProxy {
   readonly delay: (millis: number) => void;
   /** Nothing comes through while it is stalled. */
   readonly stall: (isStalled: boolean) => void;
+  /** While it is shut, connections are ended, those there are and new ones. */
+  readonly shut: (isShut: boolean) => void;
   /**
    * The next statement that matches is done by the database; its answer is
    * thrown away, and the connection with it.
@@ -92,11 +94,16 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
   const sockets = new Set<Socket>();
   let millis = 0;
   let isStalled = false;
+  let isShut = false;
   let toCut: RegExp | undefined;
   let cuts = 0;
   const lateness = () => (isStalled ? Number.POSITIVE_INFINITY : millis);
 
   const join = (client: Socket) => {
+    if (isShut) {
+      client.destroy();
+      return;
+    }
     const server = connect(postgresPort, "127.0.0.1");
     const toServer = makeLane(server, lateness);
     const toClient = makeLane(client, lateness);
@@ -197,6 +204,11 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
     },
     stall: (value) => {
       isStalled = value;
+    },
+    shut: (value) => {
+      isShut = value;
+      if (!isShut) return;
+      for (const socket of sockets) socket.destroy();
     },
     cutAnswerOf: (statement) => {
       toCut = statement;

@@ -1,5 +1,7 @@
 /** The figures of the chaos suite, as a table and in words. */
-import type { Demand, Judged, Outcome } from "./Scenario.ts";
+import type { Demand } from "./Demands.ts";
+import type { Outcome } from "./Outcome.ts";
+import type { Judged } from "./Play.ts";
 
 const columns: ReadonlyArray<
   readonly [title: string, width: number, (outcome: Outcome) => string]
@@ -35,7 +37,7 @@ const columns: ReadonlyArray<
 const seconds = (value: number | undefined) =>
   value === undefined ? "-" : `${value.toFixed(2)}s`;
 
-const nameWidth = 17;
+const nameWidth = 23;
 
 export const heading = `${[
   "scenario".padEnd(nameWidth),

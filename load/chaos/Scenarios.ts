@@ -1,5 +1,6 @@
 /** Every scenario, in the order they are played. */
 import type { Scenario } from "./Scenario.ts";
+import * as ClusterFaults from "./scenarios/ClusterFaults.ts";
 import * as DatabaseFaults from "./scenarios/DatabaseFaults.ts";
 import * as NetworkFaults from "./scenarios/NetworkFaults.ts";
 import { overload } from "./scenarios/Overload.ts";
@@ -20,4 +21,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   DatabaseFaults.heldSnapshot,
   ServiceFaults.deploy,
   overload,
+  ClusterFaults.clusterKill,
+  ClusterFaults.clusterFreeze,
+  ClusterFaults.clusterPartition,
+  ClusterFaults.clusterRollingDeploy,
 ];

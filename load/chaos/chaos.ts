@@ -4,9 +4,10 @@
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { type Judged, play } from "./Play.ts";
 import * as Postgres from "./Postgres.ts";
 import * as Report from "./Report.ts";
-import { type Judged, play, type Scenario } from "./Scenario.ts";
+import type { Scenario } from "./Scenario.ts";
 import { scenarios } from "./Scenarios.ts";
 
 const help = () => `npm run chaos -- [scenario...] [options]
@@ -15,14 +16,22 @@ Plays faults on a real service with a real PostgreSQL, under load, and checks
 that no answered order is lost or completed twice. Ends with 1 if something
 that must hold did not.
 
-  --short      a short form of each: under a minute in all
+  --short      a short form of each: some two minutes in all
   --seed N     replays the faults of a run (default: a new one, told first)
   --json FILE  writes all figures as JSON
   --verbose    tells of every fault
   --logs DIR   leaves there what the service wrote
 
+Recovery, of the scenarios with one instance: from the end of a fault until
+orders are completed, and answered, again. Of those with three (cluster-*), of
+which two go on anyway: the longest time, from the first fault on, that any
+order stood still - placed and not begun, or begun and not ended or begun anew -
+or that any caller waited for the answer. Their callers ask the instances in
+turn, as a load balancer does: none that is not ready, and the next one at once
+when an order was refused, cut off or not answered within 7 s.
+
 Scenarios:
-${scenarios.map(({ about, name }) => `  ${name.padEnd(17)}${about}`).join("\n")}
+${scenarios.map(({ about, name }) => `  ${name.padEnd(24)}${about}`).join("\n")}
 `;
 
 const { positionals, values } = parseArgs({

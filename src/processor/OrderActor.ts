@@ -58,8 +58,8 @@ export interface OrderActorOptions {
   /** The longest one attempt may take. */
   readonly attemptTimeout: Duration.Duration;
   readonly retryPolicy: RetryPolicy;
-  /** How long orders in work may go on once the actor is to stop. */
-  readonly drainTimeout: Duration.Duration;
+  /** How long orders in work may go on, asked once the actor is to stop. */
+  readonly drainTimeout: () => Duration.Duration;
 }
 
 /** Lets no order begin until a time. */
@@ -457,7 +457,7 @@ export const make = Effect.fnUntraced(function* (
     const open = yield* FiberSet.size(inWork);
     if (open === 0) return;
     yield* FiberSet.awaitEmpty(inWork).pipe(
-      Effect.timeoutOption(options.drainTimeout),
+      Effect.timeoutOption(options.drainTimeout()),
     );
     yield* FiberSet.clear(inWork);
   });

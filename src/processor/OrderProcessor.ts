@@ -52,6 +52,14 @@ const restartWait = (crashes: number) =>
 const restartsMax = 20;
 const restartsWindow = Duration.seconds(60);
 
+/**
+ * How long orders in work may go on in a partition that is given up while the
+ * process goes on: the partition's other orders stand still as long. After a
+ * lease was lost, so do those of all partitions here, and nobody else takes
+ * them, for this instance is alive (`PartitionsCluster`).
+ */
+const handOverMax = Duration.seconds(5);
+
 /** How fresh the gauges are. */
 const gaugeInterval = Duration.seconds(1);
 
@@ -68,11 +76,17 @@ export interface ProcessorStatus {
   readonly inWork: number;
 }
 
+/** What a partition is given up for; asked when it is. */
+type LeavingFor = () => "stop" | "new owner";
+
 export class OrderProcessor extends Context.Service<
   OrderProcessor,
   {
-    /** Works a partition until interrupted, then drains it. */
-    run(partition: Partition): Effect.Effect<never>;
+    /**
+     * Works a partition until interrupted, then drains it: as long as a stop
+     * of the process allows, unless it is left to a new owner.
+     */
+    run(partition: Partition, leavingFor?: LeavingFor): Effect.Effect<never>;
     /** A partition for a new order: one owned here, so that it stays here. */
     readonly choosePartition: () => Partition;
     /** Tells the partition's actor, if it is here, of a PENDING order. */
@@ -94,6 +108,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   const collapsed = yield* Deferred.make<never, ProcessorCollapsed>();
   const gate = yield* makeGate;
   const actorOptions = { ...options, repository, fulfilment, permits, gate };
+  const handOverTimeout = Duration.min(options.drainTimeout, handOverMax);
 
   /** Owned partitions; with their actor while it runs. */
   const owned = new Map<Partition, OrderActor.OrderActor | undefined>();
@@ -115,10 +130,14 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
     return yield* Effect.never;
   });
 
-  const runOnce = (partition: Partition) =>
+  const runOnce = (partition: Partition, leavingFor: LeavingFor) =>
     Effect.gen(function* () {
       yield* database.migrated;
-      const actor = yield* OrderActor.make(partition, actorOptions);
+      const actor = yield* OrderActor.make(partition, {
+        ...actorOptions,
+        drainTimeout: () =>
+          leavingFor() === "stop" ? options.drainTimeout : handOverTimeout,
+      });
       owned.set(partition, actor);
       return yield* actor.run;
     }).pipe(
@@ -126,10 +145,13 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
       Effect.onExit(() => Effect.sync(() => owned.set(partition, undefined))),
     );
 
-  const supervised = Effect.fnUntraced(function* (partition: Partition) {
+  const supervised = Effect.fnUntraced(function* (
+    partition: Partition,
+    leavingFor: LeavingFor,
+  ) {
     let crashes = 0;
     while (true) {
-      const [lived, exit] = yield* runOnce(partition).pipe(
+      const [lived, exit] = yield* runOnce(partition, leavingFor).pipe(
         Effect.exit,
         Effect.timed,
       );
@@ -178,10 +200,10 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   );
 
   return OrderProcessor.of({
-    run: (partition) =>
+    run: (partition, leavingFor = () => "stop") =>
       Effect.suspend(() => {
         owned.set(partition, undefined);
-        return supervised(partition);
+        return supervised(partition, leavingFor);
       }).pipe(
         Effect.ensuring(Effect.sync(() => owned.delete(partition))),
         Effect.annotateLogs({ partition }),

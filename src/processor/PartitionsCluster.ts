@@ -67,22 +67,29 @@ const nameOf = (
   throw new Error(`no name falls to the shard of partition ${partition}`);
 };
 
-const singletons = Layer.unwrap(
-  Effect.gen(function* () {
-    const processor = yield* OrderProcessor;
-    const sharding = yield* Sharding.Sharding;
-    return Layer.mergeAll(
-      Layer.empty,
-      ...partitions.map((partition) =>
-        Singleton.make(nameOf(sharding, partition), processor.run(partition)),
-      ),
-    );
-  }),
-);
+const singletons = (isStopping: () => boolean) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const processor = yield* OrderProcessor;
+      const sharding = yield* Sharding.Sharding;
+      return Layer.mergeAll(
+        Layer.empty,
+        ...partitions.map((partition) =>
+          Singleton.make(
+            nameOf(sharding, partition),
+            processor.run(partition, () =>
+              isStopping() ? "stop" : "new owner",
+            ),
+          ),
+        ),
+      );
+    }),
+  );
 
 /** Works the partitions that fall to this instance; drains those it loses. */
 export const layer = (options: PartitionsClusterOptions) => {
-  const cluster = singletons.pipe(
+  let isStopping = false;
+  const cluster = singletons(() => isStopping).pipe(
     Layer.provide(Sharding.layer),
     // No messages travel between instances: the table has the orders.
     Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop]),
@@ -99,6 +106,12 @@ export const layer = (options: PartitionsClusterOptions) => {
         ),
         Effect.retry(Schedule.spaced("1 second")),
         Effect.forkScoped,
+      );
+      // Added last, so it is known before the partitions are given up.
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          isStopping = true;
+        }),
       );
     }),
   );

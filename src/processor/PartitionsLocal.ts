@@ -7,7 +7,7 @@ import { OrderProcessor } from "./OrderProcessor.ts";
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const processor = yield* OrderProcessor;
-    yield* Effect.forEach(partitions, processor.run, {
+    yield* Effect.forEach(partitions, (partition) => processor.run(partition), {
       concurrency: partitions.length,
       discard: true,
     }).pipe(Effect.forkScoped);

@@ -1,7 +1,8 @@
-/** The chaos suite itself, in the short form of three scenarios. */
+/** The chaos suite itself, in the short form of some scenarios. */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { type Judged, play } from "../../load/chaos/Play.ts";
 import * as Postgres from "../../load/chaos/Postgres.ts";
-import { type Judged, play, type Scenario } from "../../load/chaos/Scenario.ts";
+import type { Scenario } from "../../load/chaos/Scenario.ts";
 import { scenarios } from "../../load/chaos/Scenarios.ts";
 
 let postgres: Postgres.Postgres;
@@ -20,7 +21,7 @@ const playShort = (chosen: Scenario): Promise<Judged> =>
   play(chosen, { seed: 1, isShort: true, postgres, say: () => {} });
 
 /** How fast it goes says nothing on a machine that runs other tests as well. */
-const isOfTime = /^work goes on within/;
+const isOfTime = /^(work goes on within|nobody waits longer than)/;
 
 const assertHolds = ({ demands }: Judged) =>
   assert.deepStrictEqual(
@@ -43,5 +44,11 @@ describe("an answered order is never lost, never completed twice", () => {
 
   it("when the service is deployed", { timeout: 60_000 }, async () => {
     assertHolds(await playShort(scenario("deploy")));
+  });
+
+  it("when one of three instances is killed", {
+    timeout: 120_000,
+  }, async () => {
+    assertHolds(await playShort(scenario("cluster-kill")));
   });
 });

@@ -82,4 +82,16 @@ describe("PgProxy", () => {
     await answer;
     await client.end();
   });
+
+  it("lets nobody through while it is shut", async () => {
+    const client = await connect();
+    client.on("error", () => {});
+    proxy.shut(true);
+    assert.strictEqual(await outcomeOf(client.query("SELECT 1")), "cut off");
+    assert.strictEqual(await outcomeOf(connect()), "cut off");
+    proxy.shut(false);
+    const next = await connect();
+    assert.strictEqual(await outcomeOf(next.query("SELECT 1")), "answered");
+    await next.end();
+  });
 });

@@ -430,7 +430,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     // As `PartitionsLocal` does, with fewer of them.
     const { run } = Context.get(services, OrderProcessor);
     yield* Effect.forkIn(
-      Effect.forEach(shared, run, {
+      Effect.forEach(shared, (partition) => run(partition), {
         concurrency: shared.length,
         discard: true,
       }),

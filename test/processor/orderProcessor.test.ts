@@ -417,6 +417,28 @@ describe("the order processor", () => {
     }).pipe(Effect.provide(service(() => Effect.never))),
   );
 
+  it.effect("does not keep a partition's new owner waiting for long work", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders;
+      const processor = yield* OrderProcessor;
+      const running = yield* Effect.forkChild(
+        processor.run(partition, () => "new owner"),
+      );
+      yield* settle;
+      yield* orders.place(newOrder("A"));
+      yield* settle;
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      const leaving = yield* Effect.forkChild(Fiber.interrupt(running));
+      yield* TestClock.adjust("4999 millis");
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      yield* TestClock.adjust("1 millis");
+      yield* Fiber.join(leaving);
+      const back = yield* orders.find("A");
+      assert.strictEqual(back.status, "PENDING");
+      assert.strictEqual(back.attempts, 0);
+    }).pipe(Effect.provide(service(() => Effect.never))),
+  );
+
   it.effect("restarts a crashed actor with backoff, and only that one", () =>
     Effect.gen(function* () {
       const crashing = yield* Ref.make(true);

@@ -15,7 +15,8 @@ export const commitCut: Scenario = {
   isProxied: true,
   recoveryMaxSeconds: 5,
   run: async (stage) => {
-    const { proxy, random } = stage;
+    const { random, service } = stage;
+    const { proxy } = service;
     const over = Date.now() + stage.amount(18_000, 2000);
     while (Date.now() < over) {
       const cuts = proxy.cuts();
@@ -46,17 +47,17 @@ export const slowNetwork: Scenario = {
   isProxied: true,
   recoveryMaxSeconds: 5,
   run: async (stage) => {
-    stage.proxy.delay(250);
+    stage.service.proxy.delay(250);
     stage.fault("slow");
     const times = stage.amount(4, 1);
     for (let time = 0; time < times; time += 1) {
       await wait(stage.amount(2500, 800));
-      stage.proxy.stall(true);
+      stage.service.proxy.stall(true);
       stage.fault("stalled");
       await stage.pause(stage.amount(1, 0.5), stage.amount(2, 0.8));
-      stage.proxy.stall(false);
+      stage.service.proxy.stall(false);
     }
-    stage.proxy.delay(0);
+    stage.service.proxy.delay(0);
     stage.faultOver();
   },
 };

@@ -18,7 +18,7 @@ export const overload: Scenario = {
   recoveryMaxSeconds: 5,
   run: async (stage) => {
     const flood = Load.start({
-      url: stage.url,
+      balancer: stage.balancer,
       prefix: "flood",
       outstandingMax: callers,
       isPatient: false,

@@ -1,6 +1,7 @@
 /** Harm done to the service's process. */
 import { setTimeout as wait } from "node:timers/promises";
 import { until } from "../../../test/support/serviceProcess.ts";
+import { nothingFails, nothingIsSpent } from "../Demands.ts";
 import * as NewOwner from "../NewOwner.ts";
 import { ordersASecond, type Scenario } from "../Scenario.ts";
 import type { Stage } from "../Stage.ts";
@@ -14,9 +15,9 @@ export const kill: Scenario = {
   run: async (stage) => {
     const times = stage.amount(5, 1);
     for (let time = 0; time < times; time += 1) {
-      await stage.stopService("SIGKILL");
+      await stage.service.stop("SIGKILL");
       stage.fault("killed");
-      stage.faultOver(await stage.startService());
+      stage.faultOver(await stage.service.start());
       if (stage.isShort) await stage.pause(0.3, 0.8);
       else await stage.pause(2, 5);
     }
@@ -57,7 +58,7 @@ export const freeze: Scenario = {
         "attempts are under way",
         async () => receiver.held().length >= enough,
       );
-      stage.signal("SIGSTOP");
+      stage.service.signal("SIGSTOP");
       stage.fault("frozen");
       const frozenAt = Date.now();
       // What the service had sent may still arrive.
@@ -82,7 +83,7 @@ export const freeze: Scenario = {
         await owner.complete(attempt);
       }
       await wait(frozenAt + frozenSeconds * 1000 - Date.now());
-      stage.signal("SIGCONT");
+      stage.service.signal("SIGCONT");
       stage.faultOver();
       // Time for the stale answers; those of a right service change nothing.
       await wait(stage.amount(3000, 1500));
@@ -107,7 +108,7 @@ export const clock: Scenario = {
   recoveryMaxSeconds: 5,
   run: async (stage) => {
     for (const where of ["ahead", "behind", "right again"]) {
-      stage.signal("SIGUSR2");
+      stage.service.signal("SIGUSR2");
       stage.fault(`clock ${where}`);
       stage.faultOver();
       await wait(stage.amount(6000, 700));
@@ -123,8 +124,6 @@ export const clock: Scenario = {
   },
 };
 
-const harmless: ReadonlySet<string> = new Set(["refused", "stale connection"]);
-
 /** Stopped in order and started again, in turn. */
 export const deploy: Scenario = {
   name: "deploy",
@@ -134,25 +133,16 @@ export const deploy: Scenario = {
   run: async (stage) => {
     const times = stage.amount(4, 1);
     for (let time = 0; time < times; time += 1) {
-      const exit = await stage.stopService("SIGTERM");
+      const exit = await stage.service.stop("SIGTERM");
       stage.fault(`stopped with ${exit}`);
       if (exit !== 0) throw new Error(`the service stopped with ${exit}`);
-      stage.faultOver(await stage.startService());
+      stage.faultOver(await stage.service.start());
       if (stage.isShort) await stage.pause(0.3, 0.8);
       else await stage.pause(4, 6);
     }
   },
-  *demands({ attempts, misses }) {
-    const harmful = Object.entries(misses).filter(([_]) => !harmless.has(_));
-    yield {
-      demand: "no request fails while somebody listens",
-      isMet: harmful.length === 0,
-      found: harmful.map((_) => _.join(": ")).join(", "),
-    };
-    yield {
-      demand: "no attempt is spent",
-      isMet: attempts?.min === 1 && attempts.max === 1,
-      found: `${attempts?.min}-${attempts?.max} attempts an order`,
-    };
+  *demands(outcome) {
+    yield nothingFails(outcome);
+    yield nothingIsSpent(outcome);
   },
 };

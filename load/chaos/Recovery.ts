@@ -1,0 +1,90 @@
+/**
+ * How soon all goes on after a fault. Pure. Of one instance, work as a whole
+ * has to go on; of several, the others go on anyway, and what counts is the
+ * order that has to wait for the one that was harmed.
+ */
+import * as Checks from "./Checks.ts";
+
+/** Work that pauses so long has not gone on. */
+const pauseMillis = 1000;
+
+/** A pause that begins so soon after work went on is still the fault's. */
+const aftermathMillis = 3000;
+
+/**
+ * How long after the end of a fault work has gone on for good: the first of
+ * `times`, or, when a pause follows soon after that, the first after the
+ * pause. The longest of all faults; infinite when work never went on,
+ * `undefined` when there were no faults.
+ *
+ * @param faults when each began
+ * @param faultsOver when each was over
+ * @param loadOver when orders ceased to come: pauses from then on are natural
+ */
+export const recoverySeconds = (
+  faults: ReadonlyArray<number>,
+  faultsOver: ReadonlyArray<number>,
+  times: ReadonlyArray<number>,
+  loadOver: number,
+): number | undefined => {
+  const sorted = times.toSorted((one, other) => one - other);
+  const waits = faultsOver.map((over) => {
+    const next = faults.find((at) => at > over) ?? Number.POSITIVE_INFINITY;
+    const end = Math.min(next, loadOver);
+    const after = sorted.filter((time) => time >= over);
+    let recovered = after[0] ?? Number.POSITIVE_INFINITY;
+    for (const [index, time] of after.entries()) {
+      if (time > end || time > recovered + aftermathMillis) break;
+      const following = after[index + 1];
+      if (following === undefined) break;
+      if (following - time >= pauseMillis) recovered = following;
+    }
+    return (recovered - over) / 1000;
+  });
+  return Checks.spread(waits)?.max;
+};
+
+/** A wait, from when to when, in milliseconds. */
+interface Wait {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The longest of the waits, of each the part after the first fault. */
+export const longestSeconds = (
+  faults: ReadonlyArray<number>,
+  waits: Iterable<Wait>,
+): number | undefined => {
+  const [first] = faults;
+  if (first === undefined) return undefined;
+  let longest = 0;
+  for (const { from, to } of waits) {
+    longest = Math.max(longest, to - Math.max(from, first));
+  }
+  return longest / 1000;
+};
+
+/**
+ * Every order's times without a move: from being placed to being begun, from
+ * there to its end; or to being begun again, if its attempt was lost. Being
+ * given or taken back is no move: it waits on. Without an end if it has none.
+ */
+export function* standstills(
+  orders: Iterable<Pick<Checks.StoredOrder, "order_id" | "created_at">>,
+  changes: ReadonlyArray<Checks.Transition>,
+): Iterable<Wait> {
+  const moves = Map.groupBy(
+    changes.filter(({ became }) => became !== "PENDING"),
+    ({ order_id }) => order_id,
+  );
+  for (const { created_at, order_id } of orders) {
+    let from = created_at;
+    let isAtEnd = false;
+    for (const { at, became } of moves.get(order_id) ?? []) {
+      yield { from, to: at };
+      from = at;
+      isAtEnd = Checks.isFinal(became);
+    }
+    if (!isAtEnd) yield { from, to: Number.POSITIVE_INFINITY };
+  }
+}
