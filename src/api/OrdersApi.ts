@@ -203,6 +203,8 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       .annotateMerge(
         OpenApi.annotations({
           summary: "List orders, newest first",
+          description:
+            "A page ends before its `limit` once its items take a mebibyte: follow `Link` for as long as there is one.",
           transform: sizedPages(pageSizeDefault),
         }),
       ),

@@ -45,6 +45,15 @@ export const fromOrder = (
     headers: { etag: etagOf(order), ...headers },
   });
 
+export const fromOrders = (
+  orders: ReadonlyArray<Order>,
+  headers: Readonly<Record<string, string>>,
+): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(`[${orders.map(toJson).join(",")}]`, {
+    contentType: "application/json",
+    headers,
+  });
+
 /** Whether an `If-None-Match` names this state (RFC 9110, section 13.1.2). */
 export const isKnown = (ifNoneMatch: string | undefined, etag: string) =>
   (ifNoneMatch ?? "")

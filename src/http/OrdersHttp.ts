@@ -1,7 +1,7 @@
 /** The order endpoints: translates between HTTP and `Orders`, decides nothing. */
 import { Effect, Schema, SchemaIssue } from "effect";
 import { type HttpServerRequest, HttpServerResponse } from "effect/http";
-import { HttpApiBuilder, HttpApiError, HttpApiSchema } from "effect/http-api";
+import { HttpApiBuilder, HttpApiError } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import {
   pageSizeDefault,
@@ -17,7 +17,13 @@ import { Orders } from "../orders/Orders.ts";
 import { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
 import { Admission } from "./Admission.ts";
 import * as JsonBody from "./JsonBody.ts";
-import { etagOf, fromOrder, isKnown, pathOf } from "./OrderResponses.ts";
+import {
+  etagOf,
+  fromOrder,
+  fromOrders,
+  isKnown,
+  pathOf,
+} from "./OrderResponses.ts";
 
 const decodePlaceOrder = Schema.decodeUnknownEffect(PlaceOrder, {
   errors: "all",
@@ -143,14 +149,12 @@ export const layer = HttpApiBuilder.group(
           const { cursor, limit = pageSizeDefault, ...filter } = query;
           const after = cursor === undefined ? undefined : parseCursor(cursor);
           const page = yield* answer(orders.list({ ...filter, limit, after }));
-          const link =
+          return fromOrders(
+            page.orders,
             page.end === undefined
-              ? undefined
-              : nextLink(request.url, cursorOf(page.end));
-          return HttpApiSchema.withHeaders({
-            body: page.orders,
-            headers: { link },
-          });
+              ? {}
+              : { link: nextLink(request.url, cursorOf(page.end)) },
+          );
         }),
         metrics: () => answer(orders.metrics),
         find: Effect.fnUntraced(function* ({ headers, params }) {

@@ -5,7 +5,11 @@
 import { DateTime } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
-import type { OrderPage, OrderQuery } from "./OrderRepository.ts";
+import {
+  type OrderPage,
+  type OrderQuery,
+  pageBytesMax,
+} from "./OrderRepository.ts";
 import { decodeOrder, orderColumns, toDate } from "./OrderRow.ts";
 
 /** The first column of an index that goes on with `created_at, seq`. */
@@ -46,8 +50,22 @@ const atOrAfter = (
 ) => sql`(${sql.literal(column)}, created_at)
     >= (${value}::text, ${from}::timestamptz)`;
 
-/** Selects the rows of a page, and one more if there is more behind it. */
-export const select = (sql: SqlClient.SqlClient, query: OrderQuery) => {
+/**
+ * Selects the rows of a page, each with how many there are (`found`): one more
+ * than asked for if there is more behind it. The rows end where their items
+ * would take too much; the first row is always there.
+ */
+export const select = (sql: SqlClient.SqlClient, query: OrderQuery) =>
+  sql`SELECT * FROM (
+    SELECT rows.*, count(*) OVER () AS found,
+      sum(octet_length(item_ids::text))
+        OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM (${rowsOf(sql, query)}) AS rows
+  ) AS sized
+  WHERE coalesce(bytes_before, 0) < ${pageBytesMax}::bigint`;
+
+/** The rows of a page, and one more, of whatever size. */
+const rowsOf = (sql: SqlClient.SqlClient, query: OrderQuery) => {
   const { after, created_after, created_before, user_id } = query;
   const from =
     created_after === undefined
@@ -133,7 +151,7 @@ export const pageOf = (
   return {
     orders,
     end:
-      rows.length > query.limit && last !== undefined
+      last !== undefined && Number(lastRow?.found) > orders.length
         ? { created_at: last.created_at, seq: lastRow?.seq as bigint }
         : undefined,
   };

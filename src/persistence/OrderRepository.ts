@@ -79,6 +79,12 @@ export interface OrderQuery {
   readonly created_before?: DateTime.Utc | undefined;
 }
 
+/**
+ * A page ends early once its items take so many bytes, whatever its limit: 500
+ * orders of a mebibyte each would be more than the process has.
+ */
+export const pageBytesMax = 2 ** 20;
+
 export interface OrderPage {
   readonly orders: ReadonlyArray<Order>;
   /** Where this page ended, when there is more behind it. */

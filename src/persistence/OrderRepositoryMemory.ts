@@ -12,6 +12,7 @@ import {
   type Epoch,
   type OrderQuery,
   OrderRepository,
+  pageBytesMax,
 } from "./OrderRepository.ts";
 
 interface Row {
@@ -147,11 +148,12 @@ const make = Effect.sync(() => {
         const found = Array.from(rows.values())
           .filter(isAsked(query))
           .sort(newestFirst);
-        const last = found[query.limit - 1];
+        const length = pageLength(found, query.limit);
+        const last = found[length - 1];
         return {
-          orders: found.slice(0, query.limit).map((row) => row.order),
+          orders: found.slice(0, length).map((row) => row.order),
           end:
-            found.length > query.limit && last !== undefined
+            found.length > length && last !== undefined
               ? { created_at: last.order.created_at, seq: last.seq }
               : undefined,
         };
@@ -292,6 +294,17 @@ const make = Effect.sync(() => {
       ).pipe(Effect.map((retried) => retried.flatMap(Option.toArray))),
   });
 });
+
+/** How many rows are a page: those asked for, or until their items are too much. */
+const pageLength = (rows: ReadonlyArray<Row>, limit: number): number => {
+  let length = 0;
+  let bytes = 0;
+  while (length < limit && length < rows.length && bytes < pageBytesMax) {
+    bytes += JSON.stringify(rows[length]?.order.item_ids).length;
+    length += 1;
+  }
+  return length;
+};
 
 /** Orders in memory, gone with the layer. */
 export const layer = Layer.effect(OrderRepository, make);

@@ -715,6 +715,34 @@ export const orderRepositorySuite = <E>(
       }),
     );
 
+    it.effect("ends a page early when its items take too much", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const large = "x".repeat(300_000);
+        for (const name of ["A", "B", "C", "D", "E", "F"]) {
+          yield* repository.insert(
+            newOrder(name, { item_ids: [large] }),
+            partition,
+          );
+        }
+        const first = yield* repository.list(everything);
+        // The fourth goes beyond a mebibyte, and is the last.
+        assert.deepStrictEqual(
+          first.orders.map(({ order_id }) => order_id),
+          ["F", "E", "D", "C"],
+        );
+        const second = yield* repository.list({
+          ...everything,
+          after: first.end,
+        });
+        assert.deepStrictEqual(
+          second.orders.map(({ order_id }) => order_id),
+          ["B", "A"],
+        );
+        assert.isUndefined(second.end);
+      }),
+    );
+
     it.effect("keeps its pages while newer orders come in", () =>
       Effect.gen(function* () {
         const { pass, repository } = yield* subject;
