@@ -63,16 +63,23 @@ export class Admission extends Context.Service<
           windowStart = now;
         });
 
+        /** By their seconds, kept: making an error is most of refusing. */
+        const refusals = new Map<number, UnavailableProblem>();
+        const refusalOf = (seconds: number): UnavailableProblem => {
+          const kept = refusals.get(seconds);
+          if (kept !== undefined) return kept;
+          const refusal = new UnavailableProblem({
+            detail: `${max} requests are being worked on: ask again in ${seconds} s.`,
+            retry_after_seconds: seconds,
+          });
+          refusals.set(seconds, refusal);
+          return refusal;
+        };
+
         const refuse = Effect.suspend(() => {
-          const seconds = Math.min(
-            retryAfterSecondsMax,
-            Math.max(1, Math.ceil(inFlight / rate)),
-          );
+          const seconds = Math.max(1, Math.ceil(inFlight / rate));
           return Effect.fail(
-            new UnavailableProblem({
-              detail: `${max} requests are being worked on: ask again in ${seconds} s.`,
-              retry_after_seconds: seconds,
-            }),
+            refusalOf(Math.min(retryAfterSecondsMax, seconds)),
           );
         });
 

@@ -2,11 +2,14 @@
  * The HTTP server of every runtime: `node:http`, which Deno has too. Whoever
  * sends slowly is cut off, and what is no request is answered with a problem.
  */
-import { createServer, maxHeaderSize } from "node:http";
+import { createServer, maxHeaderSize, type ServerOptions } from "node:http";
+import type { ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
 import { NodeHttpServer } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
+import { ManySocketServer } from "./ManySocketServer.ts";
 import { cannotListen, type HttpServerOptions } from "./Runtime.ts";
+import * as SharedPort from "./SharedPort.ts";
 
 /** Clients that send more slowly are cut off. */
 const headersSeconds = 10;
@@ -38,31 +41,46 @@ const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
   );
 };
 
-export const layer = ({
-  host,
-  isShared,
-  port,
-  shutdownTimeout,
-}: HttpServerOptions) =>
-  NodeHttpServer.layer(
-    () =>
-      createServer({
-        headersTimeout: headersSeconds * 1000,
-        requestTimeout: requestSeconds * 1000,
-        connectionsCheckingInterval: 5_000,
-        keepAliveTimeout: 65_000,
-      }).on("clientError", refuse),
-    {
-      host,
-      port,
-      reusePort: isShared,
-      gracefulShutdownTimeout: shutdownTimeout,
-      backlog: 4096,
-    },
-  ).pipe(
-    Layer.catch((error) =>
-      Layer.effectContext(
-        Effect.fail(cannotListen({ host, port }, error.cause)),
-      ),
-    ),
+/** Where sockets can share a port, and the kernel spreads what comes in. */
+const canShare =
+  process.platform === "linux" && process.versions.deno === undefined;
+
+const serverOptions: ServerOptions = {
+  headersTimeout: headersSeconds * 1000,
+  requestTimeout: requestSeconds * 1000,
+  connectionsCheckingInterval: 5_000,
+  keepAliveTimeout: 65_000,
+};
+
+const make = (listen: ListenOptions) =>
+  (canShare
+    ? new ManySocketServer({ ...serverOptions, listen })
+    : createServer(serverOptions)
+  ).on("clientError", refuse);
+
+export const layer = (options: HttpServerOptions) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { host, isShared, shutdownTimeout } = options;
+      const port =
+        isShared || !canShare
+          ? options.port
+          : yield* SharedPort.choose(options);
+      const listen = {
+        host,
+        port,
+        reusePort: isShared || canShare,
+        backlog: 4096,
+      };
+      return NodeHttpServer.layer(() => make(listen), {
+        ...listen,
+        gracefulShutdownTimeout: shutdownTimeout,
+      }).pipe(
+        Layer.catch((error) =>
+          Layer.effectContext(
+            Effect.fail(cannotListen({ host, port }, error.cause)),
+          ),
+        ),
+      );
+    }),
   );

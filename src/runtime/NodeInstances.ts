@@ -4,46 +4,10 @@
  * instance that its supervisor is gone, however that went.
  */
 import { fork } from "node:child_process";
-import { createServer, type ListenOptions } from "node:net";
 import { Deferred, Effect, Exit } from "effect";
-import {
-  cannotListen,
-  type Ended,
-  type Instances,
-  StartFailed,
-} from "./Runtime.ts";
+import type { Ended, Instances } from "./Runtime.ts";
+import * as SharedPort from "./SharedPort.ts";
 import { wholeLines } from "./WholeLines.ts";
-
-/** Listens for a moment, and says on which port. */
-const tryPort = (options: ListenOptions) =>
-  Effect.callback<number, NodeJS.ErrnoException>((resume) => {
-    const server = createServer();
-    server.once("error", (error) => resume(Effect.fail(error)));
-    server.listen(options, () => {
-      const { port } = server.address() as { readonly port: number };
-      server.close(() => resume(Effect.succeed(port)));
-    });
-  });
-
-const choosePort: Instances["choosePort"] = Effect.fnUntraced(
-  function* (wanted) {
-    // Alone: a port that others share already must not be joined by mistake.
-    const port = yield* Effect.mapError(tryPort(wanted), (error) =>
-      cannotListen(wanted, error),
-    );
-    yield* Effect.mapError(
-      tryPort({ host: wanted.host, port, reusePort: true }),
-      (error) =>
-        error.code === "ENOTSUP"
-          ? new StartFailed({
-              message:
-                "Processes cannot share a port on this system, only on Linux and some BSDs: start instances one by one, each with a PORT of its own, behind a load balancer.",
-            })
-          : cannotListen(wanted, error),
-    );
-    return port;
-  },
-);
 
 /** Starts the program of this process again. */
 const spawn = (number: number, port: number) => {
@@ -118,7 +82,10 @@ const start: Instances["start"] = ({ number, port, stopLimit }) =>
   );
 
 export const instances: Instances = {
-  choosePort,
+  choosePort: (wanted) =>
+    Effect.flatMap(SharedPort.choose(wanted), (port) =>
+      SharedPort.check({ ...wanted, port }),
+    ),
   start,
   tellReady: (base) => Effect.sync(() => process.send?.(base)),
   supervisorGone: Effect.callback<void>((resume) => {
