@@ -106,7 +106,7 @@ const addLargeOrders = (database: string) =>
 const slowReaders = (bench: Bench, env: Environment, clients: number) =>
   under(
     bench,
-    `${clients} slow readers of ${(pageOrders * itemBytes) / 1e6} MB each`,
+    `${clients} slow ${clients === 1 ? "reader" : "readers"} of a page of large orders`,
     env,
     async ({ url }) => {
       const asked: SlowReaders = {
