@@ -53,7 +53,8 @@ const atOrAfter = (
 /**
  * Selects the rows of a page, each with how many there are (`found`): one more
  * than asked for if there is more behind it. The rows end where their items
- * would take too much; the first row is always there.
+ * would take too much; the first row is always there. The windows name no order:
+ * they take the rows as they come, which is newest first.
  */
 export const select = (sql: SqlClient.SqlClient, query: OrderQuery) =>
   sql`SELECT * FROM (
