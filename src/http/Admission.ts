@@ -8,6 +8,7 @@
  */
 import { Clock, Context, Effect, Layer, Metric } from "effect";
 import { UnavailableProblem } from "../api/Problems.ts";
+import { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
 
 const inFlightGauge = Metric.gauge("http_requests_in_flight", {
   description: "Requests being worked on.",
@@ -19,13 +20,36 @@ const retryAfterSecondsMax = 30;
 /** Over so long the rate is measured. */
 const windowMillis = 1000;
 
+/** Seconds after which a caller should ask again while the database is away. */
+const outageSeconds = 1;
+
+const unavailable = ({ reason }: RepositoryUnavailable) =>
+  new UnavailableProblem({
+    detail: `Ask again in ${outageSeconds} s: ${reason}.`,
+    retry_after_seconds: outageSeconds,
+  });
+
+type Admitted<A, E, R> = Effect.Effect<
+  A,
+  Exclude<E, RepositoryUnavailable> | UnavailableProblem,
+  R
+>;
+
+const orUnavailable = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+): Admitted<A, E, R> =>
+  Effect.catchIf(
+    work,
+    (error): error is E & RepositoryUnavailable =>
+      error instanceof RepositoryUnavailable,
+    (error) => Effect.fail(unavailable(error)),
+  ) as Admitted<A, E, R>;
+
 export class Admission extends Context.Service<
   Admission,
   {
-    /** Runs the work of a request, or refuses it. */
-    admit<A, E, R>(
-      work: Effect.Effect<A, E, R>,
-    ): Effect.Effect<A, E | UnavailableProblem, R>;
+    /** Runs the work of a request that has been read, or says when to ask again. */
+    admit<A, E, R>(work: Effect.Effect<A, E, R>): Admitted<A, E, R>;
   }
 >()("http/Admission") {
   /** Admits `max` requests at once. */
@@ -52,7 +76,7 @@ export class Admission extends Context.Service<
           inFlightGauge.updateUnsafe(inFlight, context);
         };
 
-        const end = Effect.sync(() => {
+        const end = () => {
           inFlight -= 1;
           ended += 1;
           inFlightGauge.updateUnsafe(inFlight, context);
@@ -61,7 +85,7 @@ export class Admission extends Context.Service<
           rate = (ended * 1000) / (now - windowStart);
           ended = 0;
           windowStart = now;
-        });
+        };
 
         /** By their seconds, kept: making an error is most of refusing. */
         const refusals = new Map<number, UnavailableProblem>();
@@ -85,10 +109,10 @@ export class Admission extends Context.Service<
 
         return Admission.of({
           admit: <A, E, R>(work: Effect.Effect<A, E, R>) =>
-            Effect.suspend((): Effect.Effect<A, E | UnavailableProblem, R> => {
+            Effect.suspend((): Admitted<A, E, R> => {
               if (inFlight >= max) return refuse;
               begin();
-              return Effect.ensuring(work, end);
+              return orUnavailable(Effect.onExit(work, () => Effect.sync(end)));
             }),
         });
       }),

@@ -2,7 +2,7 @@
  * What every request meets on its way in and out: one line of log, its
  * measurements, and failures turned into problems.
  */
-import { Cause, Clock, Effect, Metric, Option } from "effect";
+import { Cause, Clock, Context, Effect, Metric, Option } from "effect";
 import {
   type HttpServerError,
   HttpServerRequest,
@@ -34,6 +34,8 @@ const counterOf = (status: number): Metric.Counter<number> => {
   counters.set(status, counter);
   return counter;
 };
+
+type RequestService = HttpServerRequest.HttpServerRequest;
 
 type App<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>;
 
@@ -115,41 +117,46 @@ const levelOf = (status: number, path: string) => {
 export const make =
   (isDraining: Effect.Effect<boolean>) =>
   // The router wants its own failures to stay in the type; none is left.
-  <E, R>(app: App<E, R>): App<E, R | HttpServerRequest.HttpServerRequest> =>
-    Effect.gen(function* () {
-      const request = yield* HttpServerRequest.HttpServerRequest;
-      const clock = yield* Clock.Clock;
+  <E, R>(app: App<E, R>): App<E, R | RequestService> =>
+    Effect.contextWith((context: Context.Context<RequestService>) => {
+      const request = Context.get(context, HttpServerRequest.HttpServerRequest);
+      const clock = Context.get(context, Clock.Clock);
       const start = clock.currentTimeMillisUnsafe();
       const routed = withWholePath(request);
-      const response = yield* (
-        routed === request
-          ? app
-          : Effect.provideService(
-              app,
-              HttpServerRequest.HttpServerRequest,
-              routed,
-            )
-      ).pipe(
-        Effect.catchCause((cause) =>
-          Cause.hasInterruptsOnly(cause)
-            ? Effect.failCause(cause as Cause.Cause<never>)
-            : problemOf(request, cause),
+      return Effect.flatMap(
+        Effect.catchCause(
+          routed === request
+            ? app
+            : Effect.provideService(
+                app,
+                HttpServerRequest.HttpServerRequest,
+                routed,
+              ),
+          (cause) =>
+            Cause.hasInterruptsOnly(cause)
+              ? Effect.failCause(cause as Cause.Cause<never>)
+              : problemOf(request, cause),
         ),
+        (response) => {
+          const took = clock.currentTimeMillisUnsafe() - start;
+          const path = pathOf(request);
+          const { status } = response;
+          requestSeconds.updateUnsafe(took / 1000, context);
+          counterOf(status).updateUnsafe(1, context);
+          return Effect.andThen(
+            Effect.logWithLevel(levelOf(status, path))("request", {
+              method: request.method,
+              path,
+              order_id: orderIdIn(response.headers.location ?? path),
+              status,
+              ms: took,
+            }),
+            Effect.map(isDraining, (draining) =>
+              draining
+                ? HttpServerResponse.setHeader(response, "connection", "close")
+                : response,
+            ),
+          );
+        },
       );
-      const took = clock.currentTimeMillisUnsafe() - start;
-      const path = pathOf(request);
-      const { status } = response;
-      const context = yield* Effect.context<never>();
-      requestSeconds.updateUnsafe(took / 1000, context);
-      counterOf(status).updateUnsafe(1, context);
-      yield* Effect.logWithLevel(levelOf(status, path))("request", {
-        method: request.method,
-        path,
-        order_id: orderIdIn(response.headers.location ?? path),
-        status,
-        ms: took,
-      });
-      return (yield* isDraining)
-        ? HttpServerResponse.setHeader(response, "connection", "close")
-        : response;
     });

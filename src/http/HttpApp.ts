@@ -19,6 +19,7 @@ import { Admission } from "./Admission.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
+import { Placing } from "./Placing.ts";
 
 export interface HttpAppOptions {
   /** Bytes; larger bodies are answered 413. */
@@ -92,10 +93,13 @@ const otherMethods = HttpRouter.use((router) =>
   ),
 );
 
-const edge = HttpRouter.use((router) =>
-  Effect.flatMap(Readiness, ({ isDraining }) =>
-    router.addGlobalMiddleware(Edge.make(isDraining)),
-  ),
+const edge = HttpRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const { isDraining } = yield* Readiness;
+    const placing = yield* Placing;
+    const edge = Edge.make(isDraining);
+    yield* router.addGlobalMiddleware((app) => edge(placing.before(app)));
+  }),
 );
 
 /**
@@ -114,6 +118,7 @@ const routerConfig = {
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
+      Layer.provide(Placing.layer),
       Layer.provide(Admission.layer(options.maxInFlight)),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },

@@ -3,8 +3,17 @@ import { DateTime } from "effect";
 import { HttpServerResponse } from "effect/http";
 import type { Order } from "../domain/Order.ts";
 
-const time = (at: DateTime.Utc | null): string | null =>
-  at === null ? null : DateTime.formatIso(at);
+/** The time written last: orders placed together have all of theirs in common. */
+const last = { millis: Number.NaN, text: "" };
+
+const time = (at: DateTime.Utc | null): string | null => {
+  if (at === null) return null;
+  if (at.epochMilliseconds !== last.millis) {
+    last.millis = at.epochMilliseconds;
+    last.text = DateTime.formatIso(at);
+  }
+  return last.text;
+};
 
 /**
  * An order as the contract's `Order` encodes it, which a test holds it to.

@@ -71,30 +71,38 @@ export class Orders extends Context.Service<
       const repository = yield* OrderRepository;
       const processor = yield* OrderProcessor;
       const isTraced = yield* References.TracerEnabled;
+      const context = yield* Effect.context<never>();
       /** Names the span; its making costs more than the rest of a use case. */
       const useCase = (name: string) =>
         (isTraced
           ? Effect.fn(name)
           : Effect.fnUntraced) as typeof Effect.fnUntraced;
 
-      const place = useCase("Orders.place")(function* (order: NewOrder) {
+      /** Makes no effect that it can do without: every order comes this way. */
+      const place = (order: NewOrder) => {
         const partition = processor.choosePartition();
-        const placement = yield* repository.insert(order, partition);
-        if (placement.isNew) {
-          processor.handOver(partition, order.order_id);
-          yield* Metric.update(placed.created, 1);
-          return placement;
-        }
-        if (!sameContent(order, placement.order)) {
-          yield* Metric.update(placed.conflict, 1);
-          return yield* new OrderConflict({
-            order_id: order.order_id,
-            detail: `An order "${order.order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
-          });
-        }
-        yield* Metric.update(placed.replayed, 1);
-        return placement;
-      });
+        return Effect.flatMap(
+          repository.insert(order, partition),
+          (placement): Effect.Effect<Placement, OrderConflict> => {
+            if (placement.isNew) {
+              processor.handOver(partition, order.order_id);
+              placed.created.updateUnsafe(1, context);
+              return Effect.succeed(placement);
+            }
+            if (sameContent(order, placement.order)) {
+              placed.replayed.updateUnsafe(1, context);
+              return Effect.succeed(placement);
+            }
+            placed.conflict.updateUnsafe(1, context);
+            return Effect.fail(
+              new OrderConflict({
+                order_id: order.order_id,
+                detail: `An order "${order.order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
+              }),
+            );
+          },
+        );
+      };
 
       const find = useCase("Orders.find")(function* (order_id: string) {
         const found = yield* repository.find(order_id);
@@ -152,7 +160,7 @@ export class Orders extends Context.Service<
       });
 
       return Orders.of({
-        place,
+        place: isTraced ? Effect.fn("Orders.place")(place) : place,
         find,
         list: repository.list,
         metrics: Effect.map(repository.tally, metricsOf),

@@ -3,7 +3,7 @@ import { Effect, Schema } from "effect";
 import { HttpServerRequest } from "effect/http";
 import { PlaceOrder } from "../../src/api/PlaceOrder.ts";
 import { OrderId, TotalAmount, UserId } from "../../src/domain/Order.ts";
-import { readOrder } from "../../src/http/OrdersHttp.ts";
+import { readOrder } from "../../src/http/Placing.ts";
 
 /** Money as a count of cents: every amount there is. */
 const Cents = Schema.Int.check(
