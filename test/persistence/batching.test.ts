@@ -1,0 +1,174 @@
+import { assert, describe, it } from "@effect/vitest";
+import { Cause, Deferred, Effect, Exit, Fiber, Queue } from "effect";
+import * as Batching from "../../src/persistence/Batching.ts";
+
+/** A run that waits to be told what comes of it. */
+interface Run {
+  readonly inputs: ReadonlyArray<number>;
+  readonly end: (
+    exit: Exit.Exit<ReadonlyArray<string>, string>,
+  ) => Effect.Effect<boolean>;
+  /** Whether it was cut off. */
+  readonly cutOff: Effect.Effect<void>;
+}
+
+const make = (options: { readonly size: number; readonly lanes: number }) =>
+  Effect.map(Queue.unbounded<Run>(), (runs) => ({
+    runs,
+    ask: Batching.make<number, string, string>({
+      ...options,
+      name: "test",
+      run: Effect.fnUntraced(function* (inputs) {
+        const ended = yield* Deferred.make<ReadonlyArray<string>, string>();
+        const cutOff = yield* Deferred.make<void>();
+        yield* Queue.offer(runs, {
+          inputs,
+          end: (exit) => Deferred.done(ended, exit),
+          cutOff: Deferred.await(cutOff),
+        });
+        return yield* Effect.onInterrupt(Deferred.await(ended), () =>
+          Deferred.succeed(cutOff, undefined),
+        );
+      }),
+    }),
+  }));
+
+const answers = (inputs: ReadonlyArray<number>) =>
+  Exit.succeed(inputs.map((input) => `answer ${input}`));
+
+type Ask = (input: number) => Effect.Effect<string, string>;
+
+const fork = (ask: Ask, input: number) =>
+  Effect.forkChild(ask(input), { startImmediately: true });
+
+/** Each of them asks, in this order. */
+const askAll = (ask: Ask, inputs: ReadonlyArray<number>) =>
+  Effect.forEach(inputs, (input) => fork(ask, input));
+
+const failureOf = (caller: Fiber.Fiber<string, string>) =>
+  Effect.map(Fiber.await(caller), (exit) =>
+    Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined,
+  );
+
+describe("batching", () => {
+  it.effect("answers callers who are there together by one run", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 2 });
+      const callers = yield* askAll(ask, [1, 2, 3]);
+      const run = yield* Queue.take(runs);
+      assert.deepStrictEqual(run.inputs, [1, 2, 3]);
+      yield* run.end(answers(run.inputs));
+      assert.deepStrictEqual(
+        yield* Effect.forEach(callers, (caller) => Fiber.join(caller)),
+        ["answer 1", "answer 2", "answer 3"],
+      );
+    }),
+  );
+
+  it.effect("gathers while all lanes are taken, and no longer", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 2 });
+      yield* askAll(ask, [1]);
+      const first = yield* Queue.take(runs);
+      yield* askAll(ask, [2]);
+      const second = yield* Queue.take(runs);
+      assert.deepStrictEqual([first.inputs, second.inputs], [[1], [2]]);
+      yield* askAll(ask, [3]);
+      yield* askAll(ask, [4]);
+      yield* Effect.yieldNow;
+      assert.strictEqual(yield* Queue.size(runs), 0);
+      yield* second.end(answers(second.inputs));
+      assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [3, 4]);
+    }),
+  );
+
+  it.effect("gives one run no more than its size", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 2, lanes: 2 });
+      yield* askAll(ask, [1, 2, 3, 4, 5]);
+      const first = yield* Queue.take(runs);
+      const second = yield* Queue.take(runs);
+      assert.deepStrictEqual(
+        [first.inputs, second.inputs],
+        [
+          [1, 2],
+          [3, 4],
+        ],
+      );
+      yield* first.end(answers(first.inputs));
+      assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [5]);
+    }),
+  );
+
+  it.effect("tells every caller of a run that it failed, and goes on", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      const callers = yield* askAll(ask, [1, 2]);
+      yield* (yield* Queue.take(runs)).end(Exit.fail("away"));
+      assert.deepStrictEqual(yield* Effect.forEach(callers, failureOf), [
+        "away",
+        "away",
+      ]);
+      const later = yield* fork(ask, 3);
+      const run = yield* Queue.take(runs);
+      yield* run.end(answers(run.inputs));
+      assert.strictEqual(yield* Fiber.join(later), "answer 3");
+    }),
+  );
+
+  it.effect("tells every caller of a run that crashed", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      const callers = yield* askAll(ask, [1, 2]);
+      yield* (yield* Queue.take(runs)).end(Exit.die("a defect"));
+      assert.deepStrictEqual(yield* Effect.forEach(callers, failureOf), [
+        "a defect",
+        "a defect",
+      ]);
+    }),
+  );
+
+  it.effect("does not run for who is gone before", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      yield* askAll(ask, [1]);
+      const first = yield* Queue.take(runs);
+      const gone = yield* fork(ask, 2);
+      yield* askAll(ask, [3]);
+      yield* Fiber.interrupt(gone);
+      yield* first.end(answers(first.inputs));
+      assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [3]);
+    }),
+  );
+
+  it.effect("goes on for whoever is left, and is cut off for nobody", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      const one = yield* fork(ask, 1);
+      const other = yield* fork(ask, 2);
+      const run = yield* Queue.take(runs);
+      yield* Fiber.interrupt(one);
+      yield* run.end(answers(run.inputs));
+      assert.strictEqual(yield* Fiber.join(other), "answer 2");
+
+      const callers = yield* askAll(ask, [3, 4]);
+      const next = yield* Queue.take(runs);
+      yield* Effect.forEach(callers, (caller) => Fiber.interrupt(caller));
+      yield* next.cutOff;
+      // Its lane is free again.
+      yield* askAll(ask, [5]);
+      assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [5]);
+    }),
+  );
+
+  it.effect("runs nothing when all are gone before, and goes on", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      const gone = yield* fork(ask, 1);
+      yield* Fiber.interrupt(gone);
+      yield* Effect.yieldNow;
+      yield* askAll(ask, [2]);
+      assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [2]);
+    }),
+  );
+});
