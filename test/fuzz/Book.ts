@@ -179,7 +179,10 @@ export class Book {
     if (
       accepted === undefined &&
       !isOpen &&
-      !this.accepted.has(String(order_id))
+      // Placed since, by somebody whose answer is here or still on its way.
+      !this.accepted.has(String(order_id)) &&
+      !this.#open.has(String(order_id)) &&
+      !this.unanswered.has(String(order_id))
     ) {
       return fault(`${id}: an order nobody placed`, String(order_id));
     }

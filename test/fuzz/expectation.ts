@@ -31,7 +31,8 @@ export const pathOf = (target: string): string =>
   target.replace(/^https?:\/\/[^/?#]*/i, "").split("?", 1)[0] ?? "";
 
 export const queryOf = (target: string): URLSearchParams =>
-  new URLSearchParams(/\?([^#]*)/.exec(target)?.[1] ?? "");
+  // With its "?", of which one is taken off: a second one belongs to a name.
+  new URLSearchParams(/\?[^#]*/.exec(target)?.[0] ?? "");
 
 /** A header as the service reads it; of two content types the first counts. */
 const headerOf = (sent: Sent, name: string): string | undefined => {
