@@ -72,6 +72,7 @@ const layer = <E>(
   const http = HttpApp.layer({
     maxBodySize: config.maxBodySize,
     maxInFlight: config.maxInFlight,
+    readSmallBody: runtime.readSmallBody,
   }).pipe(
     Layer.provideMerge(
       runtime.httpServer({

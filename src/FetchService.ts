@@ -40,11 +40,12 @@ export interface FetchServiceOptions<E> {
 export const startFetch = async <
   E extends { readonly message: string } = never,
 >(
-  runtime: Omit<Runtime, "httpServer" | "args">,
+  { readSmallBody: _, ...runtime }: Omit<Runtime, "httpServer" | "args">,
   { settings, work }: FetchServiceOptions<E> = {},
 ): Promise<FetchService> => {
   const server = FetchServer.make();
-  // The words on the command line are for the caller's program.
+  // The words on the command line are for the caller's program, and bodies come
+  // with the caller's requests, not from the runtime's server.
   const service = run({ ...runtime, args: [], httpServer: server.layer }, work);
   const fiber = Effect.runFork(
     settings === undefined

@@ -18,6 +18,7 @@ import { Readiness } from "../orders/Readiness.ts";
 import { Admission } from "./Admission.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
+import * as JsonBody from "./JsonBody.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 
@@ -26,6 +27,8 @@ export interface HttpAppOptions {
   readonly maxBodySize: ByteSize.ByteSize;
   /** Requests worked on at once; more are answered 503. */
   readonly maxInFlight: number;
+  /** How small bodies are read, if not as the server does. */
+  readonly readSmallBody: JsonBody.ReadSmallBody | undefined;
 }
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
@@ -123,7 +126,10 @@ export const layer = (options: HttpAppOptions) =>
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(
-    Layer.provide(
+    Layer.provide([
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
-    ),
+      options.readSmallBody === undefined
+        ? Layer.empty
+        : Layer.succeed(JsonBody.ReadSmallBody, options.readSmallBody),
+    ]),
   );

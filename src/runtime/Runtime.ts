@@ -9,7 +9,13 @@ import {
   type Redacted,
   type Scope,
 } from "effect";
-import type { Etag, HttpPlatform, HttpServer } from "effect/http";
+import type {
+  Etag,
+  HttpPlatform,
+  HttpServer,
+  HttpServerError,
+  HttpServerRequest,
+} from "effect/http";
 import type { SqlClient } from "effect/sql";
 
 export interface HttpServerOptions {
@@ -73,6 +79,13 @@ export interface Runtime {
     | Path.Path,
     StartFailed
   >;
+  /**
+   * Reads the body of a request of that server, of at most 16 KiB; left out
+   * where there is no shorter way than Effect's.
+   */
+  readonly readSmallBody?: (
+    request: HttpServerRequest.HttpServerRequest,
+  ) => Effect.Effect<Uint8Array | ArrayBuffer, HttpServerError.HttpServerError>;
   /** PostgreSQL on its own. */
   readonly postgres: (
     options: PostgresOptions,

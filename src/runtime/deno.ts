@@ -18,6 +18,7 @@ import {
   type Runtime,
   StartFailed,
 } from "./Runtime.ts";
+import * as SmallBody from "./SmallBody.ts";
 
 /** What is used of Deno itself. */
 declare const Deno: {
@@ -60,6 +61,7 @@ export const deno: Runtime = {
   args: Deno.args,
   services: NodeServices.layer,
   httpServer,
+  readSmallBody: SmallBody.read,
   postgres,
   embedded: Embedded.layer,
   hostname: Deno.hostname,

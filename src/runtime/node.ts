@@ -6,12 +6,14 @@ import * as HttpListener from "./HttpListener.ts";
 import * as NodeInstances from "./NodeInstances.ts";
 import * as Postgres from "./Postgres.ts";
 import type { Runtime } from "./Runtime.ts";
+import * as SmallBody from "./SmallBody.ts";
 
 export const node: Runtime = {
   args: process.argv.slice(2),
   instances: NodeInstances.instances,
   services: NodeServices.layer,
   httpServer: HttpListener.layer,
+  readSmallBody: SmallBody.read,
   postgres: Postgres.layer,
   embedded: Embedded.layer,
   hostname,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Console, Effect, Logger } from "effect";
+import { Cause, Clock, Console, Effect, Logger, Schema } from "effect";
 import { TestClock } from "effect/testing";
 import * as JsonLog from "../../src/runtime/JsonLog.ts";
 
@@ -18,6 +18,11 @@ const written = Effect.fnUntraced(function* (logged: Effect.Effect<unknown>) {
   return pieces;
 });
 
+/** Times that are close to each other, around the beginning of seconds. */
+const Millis = Schema.Int.check(
+  Schema.isBetween({ minimum: 1_795_000_000_000, maximum: 1_795_000_003_000 }),
+);
+
 describe("logs in JSON", () => {
   it.effect("say in each line which instance wrote it", () =>
     Effect.gen(function* () {
@@ -31,6 +36,63 @@ describe("logs in JSON", () => {
         instance: "web#2:8000",
         instance_: "a liar",
       });
+    }),
+  );
+
+  it.effect.prop(
+    "say when, to the millisecond",
+    [Schema.Array(Millis)],
+    Effect.fnUntraced(function* ([times]) {
+      const clock = yield* Clock.Clock;
+      const lines = yield* written(
+        Effect.forEach(times, (millis) =>
+          Effect.provideService(Effect.logInfo("now"), Clock.Clock, {
+            ...clock,
+            currentTimeMillisUnsafe: () => millis,
+          }),
+        ),
+      );
+      assert.deepStrictEqual(
+        lines
+          .flatMap((piece) => piece.split("\n"))
+          .map((line) => JSON.parse(line).time),
+        times.map((millis) => new Date(millis).toISOString()),
+      );
+    }),
+  );
+
+  it.effect("say what went wrong, and why", () =>
+    Effect.gen(function* () {
+      const [line] = yield* written(
+        Effect.logError("request failed", Cause.fail("no disk"), {
+          order_id: "A",
+        }),
+      );
+      const { cause, ...fields } = JSON.parse(line ?? "");
+      assert.match(cause, /no disk/);
+      assert.deepInclude(fields, {
+        level: "ERROR",
+        message: "request failed",
+        order_id: "A",
+      });
+    }),
+  );
+
+  it.effect("are written without fields that no JSON can say", () =>
+    Effect.gen(function* () {
+      const [line] = yield* written(
+        Effect.logInfo("odd", { number: 1n }, Cause.fail("no disk")),
+      );
+      const { cause, ...fields } = JSON.parse(line ?? "");
+      assert.match(cause, /no disk/);
+      assert.deepInclude(fields, { message: "odd", instance: "web#2:8000" });
+    }),
+  );
+
+  it.effect("are whole without any field", () =>
+    Effect.gen(function* () {
+      const [line] = yield* written(Effect.logInfo("two", "words"));
+      assert.strictEqual(JSON.parse(line ?? "").message, "two words");
     }),
   );
 });
