@@ -56,4 +56,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1))"]
 # No shell and no npm in between: Node is process 1 and gets SIGTERM itself.
 # Its memory grows less far before it is collected, as with `npm start`.
-CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=60", "src/main.ts"]
+CMD ["node", "--max-semi-space-size=32", "--heap-growing-percent=60", "src/main.ts"]

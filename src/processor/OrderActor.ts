@@ -86,6 +86,14 @@ export interface OrderActor {
 /** Orders the mailbox holds; a full one costs a read of the table, no more. */
 export const mailboxCapacity = 256;
 
+/**
+ * A permit is kept for so many orders, and for so long, before others may have
+ * it. To wait for a permit, and for a fiber to be made, is an eighth of what it
+ * takes to work off an order that is no work; others must not wait for work.
+ */
+const ordersPerPermit = 8;
+const permitMillis = 250;
+
 /** How soon an order is found that nobody handed over. */
 export const pollInterval = Duration.seconds(1);
 
@@ -339,31 +347,58 @@ export const make = Effect.fnUntraced(function* (
     return { error: `the work crashed: ${words}` };
   };
 
+  /** One order, whatever comes of it. */
+  const workOnOne = (order_id: OrderId) =>
+    Effect.ensuring(
+      Effect.catchDefect(work(order_id), (defect) => {
+        // Ours, not the order's: its attempt is found and ended later.
+        fault();
+        return Effect.logError("an attempt was dropped", defect);
+      }),
+      Effect.sync(() => {
+        moved();
+        inHand.delete(order_id);
+        if (behind && Queue.sizeUnsafe(mailbox) < mailboxCapacity / 2) {
+          Queue.offerUnsafe(wake, undefined);
+        }
+      }),
+    );
+
+  /** The next order in the mailbox, if one may be begun at once. */
+  const takeNext = (): OrderId | undefined => {
+    if (draining || !options.gate.isOpen()) return undefined;
+    const next = Queue.takeUnsafe(mailbox);
+    return next !== undefined && Exit.isSuccess(next) ? next.value : undefined;
+  };
+
+  /** Works with one permit: on an order, and on a few more if they are quick. */
+  const workOnSome = Effect.fnUntraced(function* (first: OrderId) {
+    const until = clock.currentTimeMillisUnsafe() + permitMillis;
+    let order_id: OrderId | undefined = first;
+    for (let turn = 1; order_id !== undefined; turn += 1) {
+      yield* workOnOne(order_id);
+      const mayGoOn =
+        turn < ordersPerPermit && clock.currentTimeMillisUnsafe() < until;
+      order_id = mayGoOn ? takeNext() : undefined;
+    }
+  });
+
   const consume = Effect.gen(function* () {
     while (true) {
-      const order_id = yield* Queue.take(mailbox);
+      // Taken with a permit in hand only: whoever has one takes the oldest.
+      yield* Queue.peek(mailbox);
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           yield* restore(
             Effect.andThen(options.gate.awaitOpen, permits.take(1)),
           );
-          yield* FiberSet.run(
-            inWork,
-            Effect.ensuring(
-              Effect.catchDefect(work(order_id), (defect) => {
-                // Ours, not the order's: its attempt is found and ended later.
-                fault();
-                return Effect.logError("an attempt was dropped", defect);
-              }),
-              Effect.sync(() => {
-                moved();
-                inHand.delete(order_id);
-                if (behind && Queue.sizeUnsafe(mailbox) < mailboxCapacity / 2) {
-                  Queue.offerUnsafe(wake, undefined);
-                }
-              }).pipe(Effect.andThen(permits.release(1))),
-            ),
-          );
+          const order_id = takeNext();
+          yield* order_id === undefined
+            ? permits.release(1)
+            : FiberSet.run(
+                inWork,
+                Effect.ensuring(workOnSome(order_id), permits.release(1)),
+              );
         }),
       );
     }

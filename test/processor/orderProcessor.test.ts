@@ -179,6 +179,56 @@ describe("the order processor", () => {
     }),
   );
 
+  describe("with one permit, and a backlog in another partition", () => {
+    /** In which order they are worked on: twenty of one partition, then B. */
+    const workedOn = Effect.fnUntraced(function* (duration: Duration.Duration) {
+      const done: Array<string> = [];
+      return yield* Effect.gen(function* () {
+        const repository = yield* OrderRepository;
+        for (let n = 1; n <= 20; n += 1) {
+          yield* repository.insert(newOrder(`A${n}`), partition);
+        }
+        yield* repository.insert(newOrder("B"), Partition.make(partition + 1));
+        yield* start;
+        yield* TestClock.adjust(Duration.times(duration, 21));
+        yield* TestClock.adjust("1 second");
+        // Those of one partition in the order they were placed in.
+        assert.deepStrictEqual(
+          done.filter((order_id) => order_id !== "B"),
+          Array.from({ length: 20 }, (_, index) => `A${index + 1}`),
+        );
+        return done;
+      }).pipe(
+        Effect.provide(
+          service(
+            ({ order_id }) =>
+              Effect.andThen(
+                Effect.sleep(duration),
+                Effect.sync(() => done.push(order_id)),
+              ),
+            { concurrency: 1 },
+          ),
+        ),
+      );
+    });
+
+    it.effect("does not keep a quick order waiting for more than a few", () =>
+      Effect.gen(function* () {
+        const done = yield* workedOn(Duration.millis(1));
+        assert.include(done.slice(0, 17), "B");
+      }),
+    );
+
+    it.effect(
+      "does not keep a slow order waiting for more than one or two",
+      () =>
+        Effect.gen(function* () {
+          const done = yield* workedOn(Duration.seconds(1));
+          assert.include(done.slice(0, 3), "B");
+        }),
+    );
+  });
+
   it.effect("finds an order that nobody handed over within a second", () =>
     Effect.gen(function* () {
       const repository = yield* OrderRepository;
