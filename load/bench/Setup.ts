@@ -1,6 +1,6 @@
 /** What the sections of the bench have in common. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { startPostgres } from "../../test/support/postgresServer.ts";
@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly minutes: number;
   /** Statements that change the tables of `table-health`, to compare with. */
   readonly alter: ReadonlyArray<string>;
+  /** PostgreSQL's `shared_buffers`. */
+  readonly buffersMiB: number;
 }
 
 export interface Bench extends BenchOptions {
@@ -54,9 +56,8 @@ export const startBench = async (options: BenchOptions): Promise<Bench> => {
   const directory = await mkdtemp(join(tmpdir(), "orders-bench-"));
   const postgres = await startPostgres([
     ...StatementCosts.serverFlags,
-    // A quarter of the memory, as its manual and our README advise.
     "-c",
-    `shared_buffers=${Math.floor(totalmem() / 4 / 2 ** 20)}MB`,
+    `shared_buffers=${options.buffersMiB}MB`,
   ]);
   const admin = `${postgres.url}/postgres`;
   let databases = 0;
