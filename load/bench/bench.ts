@@ -105,8 +105,8 @@ const names =
 
 /**
  * A large table wants a quarter of the memory, as PostgreSQL's manual and our
- * README advise. Short runs on empty tables do better with what it starts with:
- * most of what they would measure is the first touch of each page of memory.
+ * README advise. All else is measured with what PostgreSQL starts with; a quarter
+ * made no difference there.
  */
 const buffersMiB = names.includes("constant-cost")
   ? Math.floor(totalmem() / 4 / 2 ** 20)

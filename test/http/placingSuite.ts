@@ -54,6 +54,39 @@ export const placingSuite = (api: () => Api) => {
       assert.deepStrictEqual(contentOf(found), contentOf(placed));
     });
 
+    it("answers the same with a query, which takes it through the router", async () => {
+      /** All of an answer but its time and what differs by it. */
+      const shapeOf = ({ headers, json, status }: Answer) => {
+        const { date: _date, etag, ...others } = headers;
+        const { created_at: _at, updated_at: _too, ...body } = json;
+        return { status, others, hasEtag: etag !== undefined, body };
+      };
+      const order_id = newId();
+      const place = (path: string, body: string) =>
+        api().request("POST", path, {
+          body,
+          headers: { "content-type": "application/json" },
+        });
+      for (const body of [
+        orderJson({ order_id: JSON.stringify(order_id) }),
+        orderJson({ order_id: JSON.stringify(order_id), user_id: '"b"' }),
+        orderJson({ order_id: '""', total_amount: "0" }),
+        "{",
+      ]) {
+        await place("/api/orders/", body);
+        const short = await place("/api/orders/", body);
+        const long = await place("/api/orders/?by=router", body);
+        assert.deepStrictEqual(shapeOf(long), shapeOf(short), body);
+      }
+      const short = await place("/api/orders", orderJson());
+      const long = await place("/api/orders?by=router", orderJson());
+      assert.deepStrictEqual([short.status, long.status], [201, 201]);
+      assert.deepStrictEqual(
+        Object.keys(long.headers).sort(),
+        Object.keys(short.headers).sort(),
+      );
+    });
+
     it("answers the same order again with 200 and the stored one", async () => {
       const order = orderJson();
       const placed = await api().place(order);
