@@ -76,7 +76,7 @@ export class Admission extends Context.Service<
           inFlightGauge.updateUnsafe(inFlight, context);
         };
 
-        const end = () => {
+        const end = Effect.sync(() => {
           inFlight -= 1;
           ended += 1;
           inFlightGauge.updateUnsafe(inFlight, context);
@@ -85,7 +85,7 @@ export class Admission extends Context.Service<
           rate = (ended * 1000) / (now - windowStart);
           ended = 0;
           windowStart = now;
-        };
+        });
 
         /** By their seconds, kept: making an error is most of refusing. */
         const refusals = new Map<number, UnavailableProblem>();
@@ -112,7 +112,7 @@ export class Admission extends Context.Service<
             Effect.suspend((): Admitted<A, E, R> => {
               if (inFlight >= max) return refuse;
               begin();
-              return orUnavailable(Effect.onExit(work, () => Effect.sync(end)));
+              return orUnavailable(Effect.ensuring(work, end));
             }),
         });
       }),

@@ -87,9 +87,9 @@ export interface OrderActor {
 export const mailboxCapacity = 256;
 
 /**
- * A permit is kept for so many orders, and for so long, before others may have
- * it. To wait for a permit, and for a fiber to be made, is an eighth of what it
- * takes to work off an order that is no work; others must not wait for work.
+ * A permit is kept for so many orders before others may have it: to wait for one
+ * and to make a fiber is an eighth of what an order takes that is no work. It is
+ * kept no longer than so, as with slow work others would wait for all of them.
  */
 const ordersPerPermit = 8;
 const permitMillis = 250;
