@@ -746,6 +746,12 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
       "an order is not final",
       () => faults.onTheirWay === 0 && witness.reference.all().every(isFinal),
     );
+    // Until it has stopped, it may claim what its successor owns.
+    yield* within(
+      10_000,
+      "a former owner has not stopped",
+      () => !processes.some((process) => process.former && isThere(process)),
+    );
     yield* within(
       claimedWithin,
       "its owner has not claimed its partitions again",

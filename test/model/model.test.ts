@@ -276,6 +276,21 @@ describe("faults that are mended", () => {
   );
 
   mended(
+    "an owner claims again what its predecessor claimed just before it stopped",
+    /P2 +claim 0: epoch 3[\s\S]*P2 +has stopped[\s\S]*P3 +claim 0: epoch 4/,
+    [
+      place({ _tag: "Throw" }, { _tag: "FailFinally", after: 2000 }),
+      // So its claim waits for the database, is frozen, and goes out at last.
+      { _tag: "Outage", ms: 500 },
+      { _tag: "SlowCalls", times: 4, ms: 50 },
+      { _tag: "Drain" },
+      start,
+      takeover,
+      pass(25_000),
+    ],
+  );
+
+  mended(
     "an actor that crashed asks for no begin again while it drains",
     /the actor of 1 crashes[\s\S]*P2 +claim 1: epoch 3[\s\S]*begin O2: attempt 2/,
     [
