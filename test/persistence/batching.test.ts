@@ -82,6 +82,47 @@ describe("batching", () => {
     }),
   );
 
+  /** Each asks a turn of the event loop after the one before. */
+  const askInTurns = (ask: Ask, inputs: ReadonlyArray<number>) =>
+    Effect.forEach(inputs.toReversed(), (input, index) =>
+      Effect.forkChild(
+        Effect.andThen(
+          Effect.repeat(Effect.yieldNow, { times: inputs.length - 1 - index }),
+          ask(input),
+        ),
+        { startImmediately: true },
+      ),
+    );
+
+  it.effect("gathers as long as each turn brings another caller", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      yield* askInTurns(ask, [1, 2, 3]);
+      assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [1, 2, 3]);
+    }),
+  );
+
+  it.effect("lets nobody wait who is alone for a turn", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 10, lanes: 1 });
+      yield* askAll(ask, [1]);
+      yield* Effect.yieldNow;
+      yield* Effect.yieldNow;
+      assert.strictEqual(yield* Queue.size(runs), 1);
+    }),
+  );
+
+  it.effect("does not gather for ever", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({ size: 1000, lanes: 1 });
+      yield* askInTurns(
+        ask,
+        Array.from({ length: 100 }, (_, index) => index),
+      );
+      assert.isBelow((yield* Queue.take(runs)).inputs.length, 20);
+    }),
+  );
+
   it.effect("gives one run no more than its size", () =>
     Effect.gen(function* () {
       const { ask, runs } = yield* make({ size: 2, lanes: 2 });
