@@ -23,6 +23,8 @@ export interface OrderLoadOptions {
   readonly stop: AbortSignal;
   /** Told every second. */
   readonly onSecond: (soFar: OrderCounts) => void;
+  /** Told of every answer: its HTTP status, and milliseconds until it came. */
+  readonly onAnswer?: (status: number, millis: number) => void;
 }
 
 /** Every order sent is in exactly one of `answers`, `unanswered`, `underway`. */
@@ -90,14 +92,18 @@ export const run = (options: OrderLoadOptions) =>
         current = randomUUID();
         client.setBody(orderBody(current));
       });
-      client.on("response", (status: number) => {
-        counts.answers[status] = (counts.answers[status] ?? 0) + 1;
-        counts.underway -= 1;
-        if (status === 201 && current !== undefined) {
-          takenIn.push(compact(current));
-        }
-        current = undefined;
-      });
+      client.on(
+        "response",
+        (status: number, _bytes: number, millis: number) => {
+          options.onAnswer?.(status, millis);
+          counts.answers[status] = (counts.answers[status] ?? 0) + 1;
+          counts.underway -= 1;
+          if (status === 201 && current !== undefined) {
+            takenIn.push(compact(current));
+          }
+          current = undefined;
+        },
+      );
     };
 
     const load = autocannon({

@@ -7,6 +7,7 @@
 import { randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
 import { given, tell } from "./processes.ts";
+import { quantiles } from "./quantiles.ts";
 
 export interface OpenLoad {
   readonly url: string;
@@ -83,9 +84,7 @@ await new Promise<void>((resolve) => {
   }, stepMillis);
 });
 
-latencies.sort((a, b) => a - b);
-const quantile = (share: number) =>
-  latencies[Math.floor((latencies.length - 1) * share)] ?? Number.NaN;
+const quantile = quantiles(latencies);
 tell({
   sent,
   orders: latencies.length,
