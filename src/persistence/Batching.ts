@@ -23,7 +23,15 @@ import {
   References,
 } from "effect";
 
-export interface BatchingOptions<In, Out, E> {
+/** A limit on what one run is given, beside their number. */
+export interface Limit<In> {
+  /** What an input weighs; nothing, if it is not said. */
+  readonly weigh?: (input: In) => number;
+  /** The most that the inputs of one run weigh; a single one may weigh more. */
+  readonly weightMax?: number;
+}
+
+export interface BatchingOptions<In, Out, E> extends Limit<In> {
   /** Names the span of a run. */
   readonly name: string;
   /** The most calls that one run answers. */
@@ -59,6 +67,8 @@ export const make = <In, Out, E>({
   name,
   run,
   size,
+  weigh = () => 0,
+  weightMax = Number.POSITIVE_INFINITY,
 }: BatchingOptions<In, Out, E>): ((input: In) => Effect.Effect<Out, E>) => {
   let waiting: Array<Call<In, Out, E>> = [];
   let lanesTaken = 0;
@@ -89,9 +99,19 @@ export const make = <In, Out, E>({
       },
     );
 
+  /** As many of those who wait as one run may answer. */
+  const next = () => {
+    let weight = 0;
+    const tooMuch = waiting.findIndex(({ input }, index) => {
+      weight += weigh(input);
+      return index === size || (weight > weightMax && index > 0);
+    });
+    return waiting.splice(0, tooMuch === -1 ? waiting.length : tooMuch);
+  };
+
   const runNext = Effect.withFiber((fiber) => {
     isGathering = false;
-    const calls = waiting.splice(0, size);
+    const calls = next();
     gather();
     if (calls.length === 0) return Effect.void;
     const underWay: Run = { callers: calls.length, fiber };

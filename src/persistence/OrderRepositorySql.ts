@@ -41,11 +41,16 @@ const statementTimeout = Duration.seconds(10);
 /** The most orders in one statement. */
 const batchSize = 500;
 
+/** The most their items take, as JSON: a larger insert would not be in time. */
+const itemCharactersMax = 4 * 1024 * 1024;
+
 /** The most statements of one kind under way at once. */
 const lanes = 2;
 
 interface Placing {
   readonly order: NewOrder;
+  /** Its items, as JSON. */
+  readonly items: string;
   readonly partition: Partition;
 }
 
@@ -89,11 +94,13 @@ const make = Effect.gen(function* () {
     run: (
       inputs: ReadonlyArray<In>,
     ) => Effect.Effect<ReadonlyArray<Out>, SqlError.SqlError>,
+    limit: Batching.Limit<In> = {},
   ) =>
     Batching.make<In, Out, RepositoryUnavailable>({
       name: `OrderRepository.${name}`,
       size: batchSize,
       lanes,
+      ...limit,
       run: (inputs) => answer(run(inputs)),
     });
 
@@ -157,7 +164,7 @@ const make = Effect.gen(function* () {
         FROM unnest(
           ${given.map((_) => _.order.order_id)}::text[],
           ${given.map((_) => _.order.user_id)}::text[],
-          ${given.map((_) => JSON.stringify(_.order.item_ids))}::text[],
+          ${given.map((_) => _.items)}::text[],
           ${given.map((_) => String(_.order.total_amount))}::numeric[],
           ${given.map((_) => _.partition)}::smallint[]
         ) AS given (order_id, user_id, item_ids, total_amount, partition)
@@ -370,7 +377,10 @@ const make = Effect.gen(function* () {
       },
     );
 
-  const insert = batched("insert", insertAll);
+  const insert = batched("insert", insertAll, {
+    weigh: ({ items }) => items.length,
+    weightMax: itemCharactersMax,
+  });
   const begin = batched("begin", beginAll);
   const due = batched("due", dueInAll);
 
@@ -508,7 +518,8 @@ const make = Effect.gen(function* () {
   );
 
   return OrderRepository.of({
-    insert: (order, partition) => insert({ order, partition }),
+    insert: (order, partition) =>
+      insert({ order, items: JSON.stringify(order.item_ids), partition }),
     find,
     list,
     tally,

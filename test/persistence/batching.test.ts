@@ -12,7 +12,12 @@ interface Run {
   readonly cutOff: Effect.Effect<void>;
 }
 
-const make = (options: { readonly size: number; readonly lanes: number }) =>
+const make = (
+  options: {
+    readonly size: number;
+    readonly lanes: number;
+  } & Batching.Limit<number>,
+) =>
   Effect.map(Queue.unbounded<Run>(), (runs) => ({
     runs,
     ask: Batching.make<number, string, string>({
@@ -138,6 +143,25 @@ describe("batching", () => {
       );
       yield* first.end(answers(first.inputs));
       assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [5]);
+    }),
+  );
+
+  it.effect("gives one run no more than its weight, but one at least", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({
+        size: 3,
+        lanes: 1,
+        weigh: (input) => input,
+        weightMax: 10,
+      });
+      yield* askAll(ask, [4, 6, 1, 30, 2, 1, 1, 1]);
+      const given: Array<ReadonlyArray<number>> = [];
+      while (given.flat().length < 8) {
+        const run = yield* Queue.take(runs);
+        given.push(run.inputs);
+        yield* run.end(answers(run.inputs));
+      }
+      assert.deepStrictEqual(given, [[4, 6], [1], [30], [2, 1, 1], [1]]);
     }),
   );
 

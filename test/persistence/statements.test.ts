@@ -104,6 +104,27 @@ layer(recordedLayer, { excludeTestServices: true })(
         yield* assertTallyIsCount(repository);
       }),
     );
+
+    it.effect("share none that would take long to send", () =>
+      Effect.gen(function* () {
+        const repository = yield* OrderRepository;
+        const { during } = yield* Recording.Recorder;
+        const orders = Array.from({ length: 30 }, (_, index) =>
+          newOrder(`LARGE${index}`, { item_ids: ["x".repeat(900_000)] }),
+        );
+        const statements = yield* during(
+          Effect.forEach(
+            orders,
+            (order) => repository.insert(order, partition),
+            { concurrency: "unbounded" },
+          ),
+        );
+        const sizes = statements.map((_) => JSON.stringify(_.params).length);
+        assert.isBelow(Math.max(...sizes), 5_000_000);
+        // And still as many together as may be.
+        assert.isBelow(statements.length, 12);
+      }),
+    );
   },
 );
 
