@@ -37,7 +37,9 @@ export const recoverySeconds = (
       if (time > end || time > recovered + aftermathMillis) break;
       const following = after[index + 1];
       if (following === undefined) break;
-      if (following - time >= pauseMillis) recovered = following;
+      // From the next fault on, a pause is that one's.
+      const pause = Math.min(following, end) - time;
+      if (pause >= pauseMillis) recovered = following;
     }
     return (recovered - over) / 1000;
   });

@@ -45,6 +45,27 @@ describe("the recovery of one instance", () => {
   });
 });
 
+describe("a pause", () => {
+  const steady = (from: number, to: number) =>
+    Array.from({ length: (to - from) / 100 }, (_, index) => from + index * 100);
+
+  it("is the next fault's where work went on until then", () => {
+    const times = [...steady(1100, 3000), ...steady(4400, 9000)];
+    assert.strictEqual(
+      recoverySeconds([900, 3000], [1000, 4300], times, 9000),
+      0.1,
+    );
+  });
+
+  it("is the first fault's where it was long before the next", () => {
+    const times = [...steady(1100, 1600), ...steady(4400, 9000)];
+    assert.strictEqual(
+      recoverySeconds([900, 3000], [1000, 4300], times, 9000),
+      3.4,
+    );
+  });
+});
+
 describe("the recovery of several instances", () => {
   const order = { order_id: "one", created_at: 1000 };
   /** What the order became, and when. */
