@@ -28,7 +28,7 @@ export const find = (): string | undefined => {
     a.localeCompare(b, "en", { numeric: true }),
   );
   const found = onPath[0] ?? newest.at(-1);
-  return found && dirname(realpathSync(join(found, programs[0] ?? ""), "utf8"));
+  return found && dirname(realpathSync(join(found, "initdb")));
 };
 
 /** It refuses to run as root: there, as the user that its package made. */
@@ -73,29 +73,24 @@ export const start = async (
     options,
   );
   const url = `postgres://postgres@127.0.0.1:${port}`;
-  await until(
-    "PostgreSQL serves",
-    async () => {
-      const client = new pg.Client({ connectionString: `${url}/postgres` });
-      try {
-        await client.connect();
-        return true;
-      } catch {
-        return false;
-      } finally {
-        await client.end().catch(() => {});
-      }
-    },
-    30,
-  );
+  await until("PostgreSQL serves", async () => {
+    const client = new pg.Client({ connectionString: `${url}/postgres` });
+    try {
+      await client.connect();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await client.end().catch(() => {});
+    }
+  });
   return {
     url,
     dataDir,
     stop: async () => {
       const ended = once(server, "exit");
       // Ends its sessions, and then itself, in good order.
-      server.kill("SIGINT");
-      await ended;
+      if (server.kill("SIGINT")) await ended;
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -24,19 +24,19 @@ import {
   References,
 } from "effect";
 
-/** A limit on what one run is given, beside their number. */
-export interface Limit<In> {
-  /** What an input weighs; nothing, if it is not said. */
-  readonly weigh?: (input: In) => number;
-  /** The most that the inputs of one run weigh; a single one may weigh more. */
-  readonly weightMax?: number;
+/** A limit on what one run is given, beside the number of its inputs. */
+export interface WeightLimit<In> {
+  readonly weigh: (input: In) => number;
+  /** The most that all its inputs weigh; a single one may weigh more. */
+  readonly max: number;
 }
 
-export interface BatchingOptions<In, Out, E> extends Limit<In> {
+export interface BatchingOptions<In, Out, E> {
   /** Names the span of a run. */
   readonly name: string;
   /** The most calls that one run answers. */
   readonly size: number;
+  readonly weight?: WeightLimit<In> | undefined;
   /** The most runs under way at once. */
   readonly lanes: number;
   /** Answers all inputs, in their order. */
@@ -45,7 +45,7 @@ export interface BatchingOptions<In, Out, E> extends Limit<In> {
   ) => Effect.Effect<ReadonlyArray<Out>, E>;
 }
 
-/** The longest that callers are gathered: where the event loop is slow, soon. */
+/** The longest that a free lane waits for more callers, in milliseconds. */
 const gatherMillisMax = 5;
 
 /** One caller, waiting or being answered. */
@@ -68,8 +68,7 @@ export const make = <In, Out, E>({
   name,
   run,
   size,
-  weigh = () => 0,
-  weightMax = Number.POSITIVE_INFINITY,
+  weight,
 }: BatchingOptions<In, Out, E>): ((input: In) => Effect.Effect<Out, E>) => {
   let waiting: Array<Call<In, Out, E>> = [];
   let lanesTaken = 0;
@@ -102,12 +101,13 @@ export const make = <In, Out, E>({
 
   /** As many of those who wait as one run may answer. */
   const next = () => {
-    let weight = 0;
+    if (weight === undefined) return waiting.splice(0, size);
+    let sum = 0;
     const tooMuch = waiting.findIndex(({ input }, index) => {
-      weight += weigh(input);
-      return index === size || (weight > weightMax && index > 0);
+      sum += weight.weigh(input);
+      return index > 0 && sum > weight.max;
     });
-    return waiting.splice(0, tooMuch === -1 ? waiting.length : tooMuch);
+    return waiting.splice(0, tooMuch === -1 ? size : Math.min(tooMuch, size));
   };
 
   const runNext = Effect.withFiber((fiber) => {
@@ -125,6 +125,7 @@ export const make = <In, Out, E>({
     gather();
   };
 
+  /** For one turn of the event loop, and as long as each brings another caller. */
   const gatherMore = Effect.gen(function* () {
     const clock = yield* Clock.Clock;
     const until = clock.currentTimeMillisUnsafe() + gatherMillisMax;

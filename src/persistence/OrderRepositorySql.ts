@@ -94,13 +94,13 @@ const make = Effect.gen(function* () {
     run: (
       inputs: ReadonlyArray<In>,
     ) => Effect.Effect<ReadonlyArray<Out>, SqlError.SqlError>,
-    limit: Batching.Limit<In> = {},
+    weight?: Batching.WeightLimit<In>,
   ) =>
     Batching.make<In, Out, RepositoryUnavailable>({
       name: `OrderRepository.${name}`,
       size: batchSize,
       lanes,
-      ...limit,
+      weight,
       run: (inputs) => answer(run(inputs)),
     });
 
@@ -379,7 +379,7 @@ const make = Effect.gen(function* () {
 
   const insert = batched("insert", insertAll, {
     weigh: ({ items }) => items.length,
-    weightMax: itemCharactersMax,
+    max: itemCharactersMax,
   });
   const begin = batched("begin", beginAll);
   const due = batched("due", dueInAll);

@@ -13,10 +13,10 @@ interface Run {
 }
 
 const make = (
-  options: {
-    readonly size: number;
-    readonly lanes: number;
-  } & Batching.Limit<number>,
+  options: Pick<
+    Batching.BatchingOptions<number, string, string>,
+    "size" | "lanes" | "weight"
+  >,
 ) =>
   Effect.map(Queue.unbounded<Run>(), (runs) => ({
     runs,
@@ -157,8 +157,7 @@ describe("batching", () => {
       const { ask, runs } = yield* make({
         size: 3,
         lanes: 1,
-        weigh: (input) => input,
-        weightMax: 10,
+        weight: { weigh: (input) => input, max: 10 },
       });
       yield* askAll(ask, [4, 6, 1, 30, 2, 1, 1, 1]);
       const given: Array<ReadonlyArray<number>> = [];
