@@ -2,31 +2,32 @@
  * The orders, and the statistics kept of them.
  *
  * The order row is the job: there is no second table of work to keep in step.
- * What is read often is read by one of five indexes, and nothing ever scans:
+ * The table is read as a log, in the order of `seq`:
  *
  * - `orders_pkey`: an order by its id.
- * - `orders_newest`: pages of all orders.
+ * - `orders_log`: pages of all orders, newest first; and what an actor has not
+ *   read of its partition. `partition` is in it to be looked at there.
  * - `orders_of_user`: pages of a user's orders.
- * - `orders_by_final_status`: pages of the orders in a status, and the oldest
- *   PENDING one.
- * - `orders_open`: what an actor still has to do, in the order it is due.
  *
- * No index mentions `status`, `attempts` or a time of processing. So beginning
- * an attempt changes no index at all (a heap-only update), and only reaching a
- * final status does. `final_status` is there for that alone: it is null until
- * the end, and the database derives it.
+ * On the straight way from PENDING through PROCESSING to COMPLETED no indexed
+ * column changes, so both changes are heap-only updates. What leaves that way is
+ * marked in a column of its own, which an index holds only where it is set:
+ *
+ * - `due_at`: open, but not to be found by reading on: it waits for its next
+ *   attempt, was given back, or is retried. Set until it is final.
+ *   `orders_aside` finds what is due, `orders_aside_log` lists it.
+ * - `ended`: FAILED or CANCELLED. `orders_ended` lists them.
+ *
+ * `seq` is taken once the transaction has its id, so that the numbers below
+ * which no transaction is open are known (`OrderLog`).
  *
  * `attempts` is what counts against MAX_ATTEMPTS: a retry sets it to 0, and an
  * attempt that was not made is taken off. `begun` only grows, and is the number
  * by which an attempt is fenced. `partition_owners` counts how often each
- * partition was taken over, which fences the former owner.
+ * partition was taken over, which fences the former owner, and keeps up to where
+ * the partition's log is done.
  *
- * Half of each page is left for the next states of its orders (fillfactor):
- * 97 of 100 begins are heap-only then, at 100 it is 24. The table is no larger
- * for it, and less is written. Measured by `npm run bench -- table-health` (a
- * minute each, with `--alter`), bytes an order on disk with its indexes, and of
- * WAL: at 35, 829 and 1505; at 50, 763 and 1499; at 85, 835 and 1861; at 100,
- * 790 and 2058.
+ * Half of each page is left for the next states of its orders (fillfactor).
  *
  * Times shown to callers are kept in whole milliseconds, as they are shown.
  * `due_at` is not: rounding up would make an order wait to begin.
@@ -40,13 +41,14 @@ const statisticsSlots = 64;
 export default Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient;
 
+  yield* sql`CREATE SEQUENCE orders_seq`;
   yield* sql`
     CREATE TABLE orders (
       order_id text COLLATE "C" NOT NULL,
-      seq bigint GENERATED ALWAYS AS IDENTITY,
+      seq bigint NOT NULL DEFAULT nextval('orders_seq'),
       created_at timestamptz(3) NOT NULL DEFAULT now(),
       updated_at timestamptz(3) NOT NULL DEFAULT now(),
-      due_at timestamptz NOT NULL DEFAULT now(),
+      due_at timestamptz,
       processing_started_at timestamptz(3),
       processing_completed_at timestamptz(3),
       attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
@@ -55,9 +57,7 @@ export default Effect.gen(function* () {
       status text COLLATE "C" NOT NULL DEFAULT 'PENDING' CHECK (
         status IN ('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')
       ),
-      final_status text COLLATE "C" GENERATED ALWAYS AS (
-        CASE WHEN status IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN status END
-      ) STORED,
+      ended text COLLATE "C",
       user_id text COLLATE "C" NOT NULL,
       total_amount numeric(10, 2) NOT NULL CHECK (total_amount > 0),
       item_ids json NOT NULL,
@@ -69,12 +69,39 @@ export default Effect.gen(function* () {
       autovacuum_analyze_scale_factor = 0.05
     )`;
 
-  yield* sql`CREATE INDEX orders_newest ON orders (created_at, seq)`;
-  yield* sql`CREATE INDEX orders_of_user ON orders (user_id, created_at, seq)`;
-  yield* sql`CREATE INDEX orders_by_final_status
-    ON orders (final_status, created_at, seq)`;
-  yield* sql`CREATE INDEX orders_open
-    ON orders (partition, due_at, seq) WHERE final_status IS NULL`;
+  yield* sql`CREATE INDEX orders_log ON orders (seq, partition)`;
+  yield* sql`CREATE INDEX orders_of_user ON orders (user_id, seq)`;
+  yield* sql`CREATE INDEX orders_aside
+    ON orders (partition, due_at, seq) WHERE due_at IS NOT NULL`;
+  yield* sql`CREATE INDEX orders_aside_log
+    ON orders (seq) WHERE due_at IS NOT NULL`;
+  yield* sql`CREATE INDEX orders_ended
+    ON orders (ended, seq) WHERE ended IS NOT NULL`;
+  yield* sql`CREATE INDEX orders_ended_of_user
+    ON orders (user_id, seq) WHERE ended IS NOT NULL`;
+
+  // Orders are numbered as they come, so a time is found in the log by halving.
+  yield* sql`
+    CREATE FUNCTION orders_seq_at(moment timestamptz) RETURNS bigint
+    LANGUAGE plpgsql STABLE AS $$
+    DECLARE
+      low bigint := (SELECT seq FROM orders ORDER BY seq LIMIT 1);
+      high bigint := (SELECT seq + 1 FROM orders ORDER BY seq DESC LIMIT 1);
+      middle bigint;
+      found record;
+    BEGIN
+      WHILE low < high LOOP
+        middle := low + (high - low) / 2;
+        SELECT seq, created_at INTO found FROM orders
+          WHERE seq >= middle ORDER BY seq LIMIT 1;
+        IF found.created_at < moment THEN
+          low := found.seq + 1;
+        ELSE
+          high := middle;
+        END IF;
+      END LOOP;
+      RETURN coalesce(low, 0);
+    END $$`;
 
   yield* sql`
     CREATE TABLE order_statistics (
@@ -94,10 +121,12 @@ export default Effect.gen(function* () {
   yield* sql`INSERT INTO order_statistics (slot)
     SELECT generate_series(0, ${sql.literal(String(statisticsSlots - 1))})`;
 
+  // `place`: every order of the partition up to this number is final or aside.
   yield* sql`
     CREATE TABLE partition_owners (
       partition smallint PRIMARY KEY CHECK (partition BETWEEN 0 AND 31),
-      epoch integer NOT NULL DEFAULT 0
+      epoch integer NOT NULL DEFAULT 0,
+      place bigint NOT NULL DEFAULT 0
     ) WITH (fillfactor = 50)`;
   yield* sql`INSERT INTO partition_owners (partition)
     SELECT generate_series(0, 31)`;
