@@ -1,159 +1,272 @@
 /**
- * Pages of orders, newest first: which index each kind of list is read from.
- * Whatever is asked for, a page is one or more stretches of an index.
+ * Pages of orders, newest first. Whatever is asked for, a page is read from
+ * stretches of indexes, each in the order of the log, and is bounded in the rows
+ * that are read for it: a filter that matches little ends a page early.
  */
-import { DateTime } from "effect";
-import type { SqlClient, Statement } from "effect/sql";
+import { DateTime, Effect } from "effect";
+import type { SqlClient, SqlError, Statement } from "effect/sql";
+import type { Order } from "../domain/Order.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import {
   type OrderPage,
   type OrderQuery,
+  type PageEnd,
   pageBytesMax,
 } from "./OrderRepository.ts";
 import { decodeOrder, orderColumns, toDate } from "./OrderRow.ts";
 
-/** The first column of an index that goes on with `created_at, seq`. */
-type StretchColumn = "final_status" | "user_id";
+/** The most rows that are read for a page, of each stretch. */
+const rowsMax = 5000;
 
-const finalStatuses: ReadonlySet<OrderStatus> = new Set([
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-]);
+/** Rows read at first for each order asked for: most filters let many pass. */
+const rowsPerOrder = 4;
 
-/**
- * The orders with a value, as the stretch that they are of the index on
- * `(column, created_at, seq)`; to be read in that order, column first.
- *
- * Not `column = value`: the planner would know then that any order by time
- * will do, and might read all orders by time until it has found enough. That
- * is a good plan only where the orders with the value are spread evenly.
- */
-export const stretch = (
-  sql: SqlClient.SqlClient,
-  column: StretchColumn,
-  value: string,
-  from: Statement.Fragment,
-  to: Statement.Fragment,
-) => [
-  atOrAfter(sql, column, value, from),
-  sql`(${sql.literal(column)}, created_at)
-    < (${value}::text, ${to}::timestamptz)`,
-];
+/** Orders of one time may be numbered before those of a little earlier. */
+const disorder = { minutes: 1 };
 
-/** The first half of a stretch. */
-const atOrAfter = (
-  sql: SqlClient.SqlClient,
-  column: StretchColumn,
-  value: string,
-  from: Statement.Fragment,
-) => sql`(${sql.literal(column)}, created_at)
-    >= (${value}::text, ${from}::timestamptz)`;
-
-/**
- * Selects the rows of a page, each with how many there are (`found`): one more
- * than asked for if there is more behind it. The rows end where their items
- * would take too much; the first row is always there. The windows name no order:
- * they take the rows as they come, which is newest first.
- */
-export const select = (sql: SqlClient.SqlClient, query: OrderQuery) =>
-  sql`SELECT * FROM (
-    SELECT rows.*, count(*) OVER () AS found,
-      sum(item_bytes)
-        OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
-    FROM (${rowsOf(sql, query)}) AS rows
-  ) AS sized
-  WHERE coalesce(bytes_before, 0) < ${pageBytesMax}::bigint`;
-
-/** The rows of a page, and one more, of whatever size. */
-const rowsOf = (sql: SqlClient.SqlClient, query: OrderQuery) => {
-  const { after, created_after, created_before, user_id } = query;
-  const from =
-    created_after === undefined
-      ? sql.literal("'-infinity'")
-      : sql`${toDate(created_after)}`;
-  const to =
-    created_before === undefined
-      ? sql.literal("'infinity'")
-      : sql`${toDate(created_before)}`;
-  const isBehind =
-    after !== undefined &&
-    (created_before === undefined ||
-      DateTime.isLessThan(after.created_at, created_before));
+/** A stretch of an index in the order of the log, and what is wanted of it. */
+interface Stretch {
   /**
-   * Where the page begins, in one condition: the tighter of the two there may
-   * be. Given both, PostgreSQL starts at the wider one, and reads all between.
+   * The orders with a value: a stretch of the index on `(column, seq)`, to be
+   * read in that order. Not `column = value`: the planner would know then that
+   * any order by `seq` will do, and might read the whole log until it has found
+   * enough. That is a good plan only where these orders are spread evenly.
    */
-  const below = (columns: string, values: Statement.Fragment) =>
-    isBehind
-      ? sql`(${sql.literal(columns)}created_at, seq) < (${values}
-          ${toDate(after.created_at)}::timestamptz, ${after.seq}::bigint)`
-      : sql`(${sql.literal(columns)}created_at) < (${values}
-          ${to}::timestamptz)`;
-  const times = [
-    sql`created_at >= ${from}::timestamptz`,
-    below("", sql.literal("")),
-  ];
-  const among = (column: StretchColumn, value: string) => [
-    atOrAfter(sql, column, value, from),
-    below(`${column}, `, sql`${value}::text,`),
-  ];
-  // One more than asked for tells whether there is more behind the page.
-  const page = (
-    column: StretchColumn | undefined,
-    where: ReadonlyArray<Statement.Fragment>,
-  ) => sql`(
-    SELECT ${sql.literal(orderColumns)}, o.seq, o.item_bytes FROM orders AS o
-    WHERE ${sql.and(where)}
-    ORDER BY ${sql.literal(column === undefined ? "" : `${column} DESC, `)}
-      created_at DESC, seq DESC
-    LIMIT ${query.limit + 1}::integer)`;
+  readonly of?: {
+    readonly column: "ended" | "user_id";
+    readonly value: string;
+  };
+  readonly where?: ReadonlyArray<Statement.Fragment>;
+  readonly filter: ReadonlyArray<Statement.Fragment>;
+}
 
-  const statuses = Array.from(new Set(query.status ?? []));
-  const pages =
-    user_id !== undefined
-      ? [
-          page("user_id", [
-            ...among("user_id", user_id),
-            ...(statuses.length === 0
-              ? []
-              : [sql`status = ANY(${statuses}::text[])`]),
-          ]),
-        ]
-      : statuses.length === 0
-        ? [page(undefined, times)]
-        : statuses.map((status) =>
-            page(
-              "final_status",
-              finalStatuses.has(status)
-                ? among("final_status", status)
-                : [
-                    sql.literal("final_status IS NULL"),
-                    sql`status = ${status}::text`,
-                    ...times,
-                  ],
-            ),
-          );
-  return pages.length === 1
-    ? sql`${pages[0] as Statement.Fragment}`
-    : sql`SELECT * FROM (${sql.join(" UNION ALL ", false)(pages)}) AS pages
-        ORDER BY created_at DESC, seq DESC
-        LIMIT ${query.limit + 1}::integer`;
+const isOpen = (status: OrderStatus) =>
+  status === "PENDING" || status === "PROCESSING";
+
+const isEnded = (status: OrderStatus) =>
+  status === "FAILED" || status === "CANCELLED";
+
+/** The stretches that together hold what is asked for, each order once. */
+const stretchesOf = (
+  sql: SqlClient.SqlClient,
+  { status, user_id }: OrderQuery,
+): ReadonlyArray<Stretch> => {
+  const statuses = Array.from(new Set(status ?? []));
+  const among = (statuses: ReadonlyArray<OrderStatus>) =>
+    statuses.length === 0 ? [] : [sql`status = ANY(${statuses}::text[])`];
+  const hasEnded = sql.literal("ended IS NOT NULL");
+  if (user_id !== undefined) {
+    const of = { column: "user_id", value: user_id } as const;
+    return statuses.length > 0 && statuses.every(isEnded)
+      ? [{ of, where: [hasEnded], filter: among(statuses) }]
+      : [{ of, filter: among(statuses) }];
+  }
+  if (statuses.length === 0 || statuses.includes("COMPLETED")) {
+    return [{ filter: among(statuses) }];
+  }
+  const ended = statuses.filter(isEnded).map((value) => ({
+    of: { column: "ended", value } as const,
+    where: [hasEnded],
+    filter: [],
+  }));
+  const open = statuses.filter(isOpen);
+  if (open.length === 0) return ended;
+  return [
+    ...ended,
+    {
+      // What lies before all places is final, or aside.
+      where: [sql.literal("seq > (SELECT min(place) FROM partition_owners)")],
+      filter: [...among(open), sql.literal("due_at IS NULL")],
+    },
+    { where: [sql.literal("due_at IS NOT NULL")], filter: among(open) },
+  ];
 };
 
-/** The page in the rows that `select` selects. */
-export const pageOf = (
-  rows: ReadonlyArray<Readonly<Record<string, unknown>>>,
-  query: OrderQuery,
-): OrderPage => {
-  const orders = rows.slice(0, query.limit).map(decodeOrder);
-  const last = orders.at(-1);
-  const lastRow = rows[orders.length - 1];
+/** Below which number the rows of a page begin, and from which on they are. */
+const boundsOf = (
+  sql: SqlClient.SqlClient,
+  { created_after, created_before }: OrderQuery,
+  end: PageEnd | undefined,
+) => {
+  const seqAt = (time: DateTime.Utc) =>
+    sql`(SELECT orders_seq_at(${toDate(time)}::timestamptz))`;
   return {
-    orders,
-    end:
-      last !== undefined && Number(lastRow?.found) > orders.length
-        ? { created_at: last.created_at, seq: lastRow?.seq as bigint }
-        : undefined,
+    below:
+      end !== undefined
+        ? sql`${String(end.seq)}::text::bigint`
+        : created_before !== undefined
+          ? seqAt(DateTime.add(created_before, disorder))
+          : sql.literal("9223372036854775807"),
+    from:
+      created_after !== undefined
+        ? seqAt(DateTime.subtract(created_after, disorder))
+        : sql.literal("0::bigint"),
   };
 };
+
+/** The times between which orders are wanted. */
+const timesOf = (
+  sql: SqlClient.SqlClient,
+  { created_after, created_before }: OrderQuery,
+) => [
+  ...(created_after === undefined
+    ? []
+    : [sql`created_at >= ${toDate(created_after)}::timestamptz`]),
+  ...(created_before === undefined
+    ? []
+    : [sql`created_at < ${toDate(created_before)}::timestamptz`]),
+];
+
+/** What was read: of each stretch how many rows and down to which. */
+interface Read {
+  readonly counts: ReadonlyArray<bigint>;
+  readonly downs: ReadonlyArray<bigint | null>;
+  /** How many of the rows match; at most one more than asked for. */
+  readonly matched: bigint;
+}
+
+type PageRow = Readonly<Record<string, unknown>> & Read;
+
+/** How much is read for a page, or for what is left of it. */
+interface Portion {
+  readonly after: PageEnd | undefined;
+  readonly rows: number;
+  readonly limit: number;
+  readonly bytes: number;
+}
+
+/**
+ * Reads so many rows of each stretch, and selects of them those that match,
+ * newest first, and one more than asked for. There is always a row, to say how
+ * far it was read. The rows end where their items would take too much; the first
+ * is always there.
+ */
+const select = (
+  sql: SqlClient.SqlClient,
+  query: OrderQuery,
+  { after, bytes, limit, rows }: Portion,
+) => {
+  const { below, from } = boundsOf(sql, query, after);
+  const times = timesOf(sql, query);
+  const stretches = stretchesOf(sql, query);
+  const reads = stretches.map(({ of, where = [] }, index) => {
+    const column = sql.literal(of === undefined ? "" : `${of.column}, `);
+    const value = of === undefined ? sql.literal("") : sql`${of.value}::text, `;
+    const order = of === undefined ? "" : `${of.column} DESC, `;
+    return sql`${sql.literal(`read${index}`)} AS MATERIALIZED (
+      SELECT * FROM orders
+      WHERE ${sql.and([
+        ...where,
+        sql`(${column}seq) < (${value}${below})`,
+        sql`(${column}seq) >= (${value}${from})`,
+      ])}
+      ORDER BY ${sql.literal(order)} seq DESC LIMIT ${rows}::integer)`;
+  });
+  const matches = stretches.map(({ filter }, index) => {
+    const all = sql`SELECT * FROM ${sql.literal(`read${index}`)}`;
+    const wanted = [...filter, ...times];
+    return wanted.length === 0 ? all : sql`${all} WHERE ${sql.and(wanted)}`;
+  });
+  const each = (what: string) =>
+    sql.literal(
+      `ARRAY[${stretches.map((_, index) => `(SELECT ${what} FROM read${index})`).join(", ")}]`,
+    );
+  return sql<PageRow>`
+    WITH ${sql.join(", ", false)(reads)}, found AS MATERIALIZED (
+      SELECT * FROM (${sql.join(" UNION ALL ", false)(matches)}) AS matching
+      ORDER BY seq DESC LIMIT ${limit + 1}::integer
+    ), sized AS (
+      SELECT found.*, coalesce(sum(item_bytes)
+        OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes_before
+      FROM found
+    )
+    SELECT read.*, o.seq, o.item_bytes, ${sql.literal(orderColumns)}
+    FROM (SELECT ${each("count(*)")} AS counts, ${each("min(seq)")} AS downs,
+      (SELECT count(*) FROM found) AS matched) AS read
+    LEFT JOIN sized AS o ON o.bytes_before < ${bytes}::bigint
+    ORDER BY o.seq DESC`;
+};
+
+/**
+ * How far down the page is complete: where a stretch was not read to its end,
+ * what is below there may be missing. `undefined`: all was read.
+ */
+const completeTo = ({ counts, downs }: Read, rows: number) =>
+  downs.reduce<bigint | undefined>((highest, down, index) => {
+    if (down === null || Number(counts[index]) < rows) return highest;
+    return highest === undefined || down > highest ? down : highest;
+  }, undefined);
+
+interface Found {
+  readonly orders: ReadonlyArray<Order>;
+  readonly bytes: number;
+  /** Where the search ended, if there may be more. */
+  readonly end: PageEnd | undefined;
+  /** There is more that matches, and it does not fit into the page. */
+  readonly isFull: boolean;
+}
+
+const foundIn = (
+  selected: ReadonlyArray<PageRow>,
+  { limit, rows }: Portion,
+): Found => {
+  const [first] = selected;
+  const down = first === undefined ? undefined : completeTo(first, rows);
+  const sent = selected.filter((row) => row.seq !== null);
+  const matching = sent.filter(
+    (row) => down === undefined || (row.seq as bigint) >= down,
+  );
+  const taken = matching.slice(0, limit);
+  // Cut short by the items' size, and within what is complete.
+  const isCut =
+    sent.length < Number(first?.matched ?? 0) && matching.length === sent.length;
+  const isFull = matching.length > limit || isCut;
+  const last = isFull ? (taken.at(-1)?.seq as bigint | undefined) : down;
+  return {
+    orders: taken.map(decodeOrder),
+    bytes: taken.reduce((sum, row) => sum + (row.item_bytes as number), 0),
+    end: last === undefined ? undefined : { seq: last },
+    isFull,
+  };
+};
+
+/** The page asked for: reads on, in longer stretches up to a limit, until full. */
+export const read = Effect.fnUntraced(function* (
+  sql: SqlClient.SqlClient,
+  query: OrderQuery,
+): Effect.fn.Return<OrderPage, SqlError.SqlError> {
+  const orders: Array<Order> = [];
+  let portion: Portion = {
+    after: query.after,
+    rows: Math.min(
+      rowsMax,
+      (query.limit + 1) * (isFiltered(query) ? rowsPerOrder : 1),
+    ),
+    limit: query.limit,
+    bytes: pageBytesMax,
+  };
+  let rowsLeft = rowsMax - portion.rows;
+  while (true) {
+    const found = foundIn(yield* select(sql, query, portion), portion);
+    orders.push(...found.orders);
+    portion = {
+      after: found.end,
+      rows: Math.min(portion.rows * rowsPerOrder, rowsLeft),
+      limit: portion.limit - found.orders.length,
+      bytes: portion.bytes - found.bytes,
+    };
+    rowsLeft -= portion.rows;
+    const isOver =
+      found.isFull ||
+      portion.rows === 0 ||
+      portion.limit === 0 ||
+      portion.bytes <= 0;
+    if (found.end === undefined || isOver) return { orders, end: found.end };
+  }
+});
+
+/** Whether a row that is read may not be wanted. */
+const isFiltered = ({ created_after, created_before, status }: OrderQuery) =>
+  (status ?? []).length > 0 ||
+  created_after !== undefined ||
+  created_before !== undefined;

@@ -1,0 +1,218 @@
+/**
+ * The table as a log: what an actor has to do, in the order in which it came.
+ *
+ * A partition is read forward from a place, and each order on the straight way
+ * is met once. What has left that way (postponed, given back, retried) is aside:
+ * it is found by when it is due. The place up to which all is done is kept with
+ * the partition, so that its next owner reads on from there. So finding what is
+ * to be done costs the same however much is done, also while another session
+ * holds a snapshot.
+ *
+ * `LogHorizon` says how far the place may move.
+ */
+import { Effect } from "effect";
+import type { SqlClient } from "effect/sql";
+import type { Partition } from "../domain/Partition.ts";
+import * as LogHorizon from "./LogHorizon.ts";
+import type {
+  Epoch,
+  LogPlace,
+  LogRead,
+  OpenOrder,
+} from "./OrderRepository.ts";
+import type { Statements } from "./Statements.ts";
+
+/** The most rows of one partition that are read at once. */
+const rowsMax = 2000;
+
+interface LogAsked {
+  readonly partition: Partition;
+  readonly after: LogPlace;
+  readonly limit: number;
+}
+
+interface AsideAsked {
+  readonly partition: Partition;
+  readonly limit: number;
+}
+
+interface PlaceKept {
+  readonly partition: Partition;
+  readonly epoch: Epoch;
+  readonly place: LogPlace;
+}
+
+/** An open order as it is read; `begun` and `attempts` are those of now. */
+interface OpenRow {
+  readonly asked: bigint;
+  readonly order_id: OpenOrder["order_id"];
+  readonly item_bytes: number;
+  readonly seq: bigint;
+  readonly status: string;
+  readonly begun: number;
+  readonly attempts: number;
+}
+
+interface LogRow extends OpenRow {
+  /** What follows is null where no row was read. */
+  readonly is_open: boolean | null;
+  /** How many rows were read, and how many open ones up to this. */
+  readonly scanned: bigint;
+  readonly nth: bigint;
+  readonly last: bigint;
+  readonly xmin: bigint;
+  readonly xmax: bigint;
+}
+
+const openOrder = (row: OpenRow): OpenOrder => ({
+  order_id: row.order_id,
+  item_bytes: row.item_bytes,
+  seq: row.seq,
+  underway:
+    row.status === "PROCESSING"
+      ? { order_id: row.order_id, attempt: row.begun, attempts: row.attempts }
+      : undefined,
+});
+
+/** Only rows with something to say are sent: open ones, and the last read. */
+const logRead = (
+  { after, limit }: LogAsked,
+  rows: ReadonlyArray<LogRow>,
+  settledTo: LogPlace,
+): LogRead => {
+  const last = rows.at(-1);
+  if (last === undefined || last.is_open === null) {
+    return { open: [], readTo: after, isEnd: true, settledTo };
+  }
+  const open = rows.filter((row) => row.is_open).slice(0, limit);
+  const hasMore = Number(last.nth) > limit;
+  return {
+    open: open.map(openOrder),
+    readTo: hasMore ? (open.at(-1)?.seq ?? after) : last.seq,
+    isEnd: !hasMore && Number(last.scanned) < rowsMax,
+    settledTo,
+  };
+};
+
+export const make = (sql: SqlClient.SqlClient, { answer, batched }: Statements) => {
+  const horizon = LogHorizon.make();
+
+  const readAll = (asked: ReadonlyArray<LogAsked>) =>
+    Effect.suspend(() => {
+      const settled = horizon.asking();
+      return Effect.map(
+        sql<LogRow>`
+          SELECT asked.n AS asked, log.*, moment.*
+          FROM unnest(
+            ${asked.map((_) => _.partition)}::smallint[],
+            ${asked.map((_) => String(_.after))}::text[]::bigint[],
+            ${asked.map((_) => _.limit)}::integer[]
+          ) WITH ORDINALITY AS asked (partition, after, "limit", n)
+          CROSS JOIN (
+            SELECT last_value AS last,
+              pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+              pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
+            FROM orders_seq
+          ) AS moment
+          LEFT JOIN LATERAL (
+            SELECT * FROM (
+              SELECT rows.*, count(*) OVER () AS scanned,
+                count(*) FILTER (WHERE is_open)
+                  OVER (ROWS UNBOUNDED PRECEDING) AS nth,
+                row_number() OVER () AS number
+              FROM (
+                SELECT order_id, item_bytes, seq, status, begun, attempts,
+                  status IN ('PENDING', 'PROCESSING') AND due_at IS NULL
+                    AS is_open
+                FROM orders
+                WHERE seq > asked.after AND partition = asked.partition
+                ORDER BY seq LIMIT ${rowsMax}::integer
+              ) AS rows
+            ) AS counted
+            WHERE (is_open AND nth <= asked."limit") OR number = scanned
+          ) AS log ON true`,
+        (rows) => {
+          const [first] = rows;
+          const settledTo =
+            first === undefined ? horizon.settledTo() : settled(first);
+          const read = Map.groupBy(rows, (row) => Number(row.asked));
+          return asked.map((one, index) =>
+            logRead(one, read.get(index + 1) ?? [], settledTo),
+          );
+        },
+      );
+    });
+
+  const readAsideAll = (asked: ReadonlyArray<AsideAsked>) =>
+    Effect.map(
+      sql<OpenRow>`
+        SELECT asked.n AS asked, aside.*
+        FROM unnest(
+          ${asked.map((_) => _.partition)}::smallint[],
+          ${asked.map((_) => _.limit)}::integer[]
+        ) WITH ORDINALITY AS asked (partition, "limit", n)
+        CROSS JOIN LATERAL (
+          SELECT order_id, item_bytes, seq, status, begun, attempts
+          FROM orders
+          WHERE partition = asked.partition AND due_at IS NOT NULL
+            AND due_at <= now()
+          ORDER BY due_at, seq
+          LIMIT asked."limit"
+        ) AS aside`,
+      (rows) => {
+        const read = Map.groupBy(rows, (row) => Number(row.asked));
+        return asked.map((_, index) =>
+          (read.get(index + 1) ?? []).map(openOrder),
+        );
+      },
+    );
+
+  const keepPlaces = (kept: ReadonlyArray<PlaceKept>) =>
+    Effect.as(
+      sql`
+        UPDATE partition_owners AS w SET place = given.place
+        FROM unnest(
+          ${kept.map((_) => _.partition)}::smallint[],
+          ${kept.map((_) => _.epoch)}::integer[],
+          ${kept.map((_) => String(_.place))}::text[]::bigint[]
+        ) AS given (partition, epoch, place)
+        WHERE w.partition = given.partition AND w.epoch = given.epoch
+          AND w.place < given.place`,
+      kept.map(() => undefined),
+    );
+
+  const readLog = batched("readLog", readAll);
+  const readAside = batched("readAside", readAsideAll);
+  const keepPlace = batched("keepPlace", keepPlaces);
+
+  return {
+    horizon,
+    readLog: (partition: Partition, after: LogPlace, limit: number) =>
+      readLog({ partition, after, limit }),
+    readAside: (partition: Partition, limit: number) =>
+      readAside({ partition, limit }),
+    keepPlace: (partition: Partition, epoch: Epoch, place: LogPlace) =>
+      keepPlace({ partition, epoch, place }),
+    claim: (partition: Partition) =>
+      answer(
+        sql<{ epoch: Epoch; place: LogPlace }>`
+          UPDATE partition_owners SET epoch = epoch + 1
+          WHERE partition = ${partition}::smallint RETURNING epoch, place`,
+      ).pipe(
+        Effect.map(([row]) => ({
+          epoch: row?.epoch ?? 0,
+          place: row?.place ?? 0n,
+        })),
+        Effect.withSpan("OrderRepository.claim"),
+      ),
+    epoch: (partition: Partition) =>
+      answer(
+        sql<{ epoch: Epoch }>`
+          SELECT epoch FROM partition_owners
+          WHERE partition = ${partition}::smallint`,
+      ).pipe(
+        Effect.map(([row]) => row?.epoch ?? 0),
+        Effect.withSpan("OrderRepository.epoch"),
+      ),
+  };
+};
