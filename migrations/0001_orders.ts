@@ -28,6 +28,9 @@
  * WAL: at 35, 829 and 1505; at 50, 763 and 1499; at 85, 835 and 1861; at 100,
  * 790 and 2058.
  *
+ * `item_bytes` is how large `item_ids` is, derived by the database. It lets what
+ * is read be bounded by its size, not by its number, before it is read.
+ *
  * Times shown to callers are kept in whole milliseconds, as they are shown.
  * `due_at` is not: rounding up would make an order wait to begin.
  */
@@ -61,6 +64,8 @@ export default Effect.gen(function* () {
       user_id text COLLATE "C" NOT NULL,
       total_amount numeric(10, 2) NOT NULL CHECK (total_amount > 0),
       item_ids json NOT NULL,
+      item_bytes integer NOT NULL
+        GENERATED ALWAYS AS (octet_length(item_ids::text)) STORED,
       last_error text,
       CONSTRAINT orders_pkey PRIMARY KEY (order_id)
     ) WITH (

@@ -71,6 +71,7 @@ const layer = <E>(
 ) => {
   const http = HttpApp.layer({
     maxBodySize: config.maxBodySize,
+    maxBodies: config.maxBodies,
     maxInFlight: config.maxInFlight,
     readSmallBody: runtime.readSmallBody,
   }).pipe(

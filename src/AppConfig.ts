@@ -76,6 +76,9 @@ export const AppConfig = Config.all({
   maxBodySize: Config.ByteSize("MAX_BODY_SIZE").pipe(
     Config.withDefault(ByteSize.mebibytes(1)),
   ),
+  maxBodies: Config.ByteSize("MAX_BODIES").pipe(
+    Config.withDefault(ByteSize.mebibytes(64)),
+  ),
   maxInFlight: count("MAX_IN_FLIGHT", 2000, 1),
   sampleOrders: count("SAMPLE_ORDERS", 0, 0),
   logLevel: Config.LogLevel("LOG_LEVEL").pipe(

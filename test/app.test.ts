@@ -55,6 +55,7 @@ describe("the service as a process", () => {
     ["PROCESSING_CONCURRENCY", "0", /PROCESSING_CONCURRENCY.*at least 1/],
     ["LOG_LEVEL", "loud", /LOG_LEVEL/],
     ["MAX_BODY_SIZE", "big", /MAX_BODY_SIZE/],
+    ["MAX_BODIES", "many", /MAX_BODIES/],
     ["FULFILLMENT_SECRET", "whsec_***", /FULFILLMENT_SECRET/],
   ] as const)(
     "says in one line that %s=%s will not do",

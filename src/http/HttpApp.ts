@@ -16,6 +16,7 @@ import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
 import { Admission } from "./Admission.ts";
+import * as Bodies from "./Bodies.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
@@ -25,6 +26,8 @@ import { Placing } from "./Placing.ts";
 export interface HttpAppOptions {
   /** Bytes; larger bodies are answered 413. */
   readonly maxBodySize: ByteSize.ByteSize;
+  /** Bytes of bodies in memory at once; more wait, and then are answered 503. */
+  readonly maxBodies: ByteSize.ByteSize;
   /** Requests worked on at once; more are answered 503. */
   readonly maxInFlight: number;
   /** How small bodies are read, if not as the server does. */
@@ -128,6 +131,7 @@ export const layer = (options: HttpAppOptions) =>
   ).pipe(
     Layer.provide([
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
+      Layer.sync(Bodies.Bodies, () => Bodies.make(Number(options.maxBodies))),
       options.readSmallBody === undefined
         ? Layer.empty
         : Layer.succeed(JsonBody.ReadSmallBody, options.readSmallBody),

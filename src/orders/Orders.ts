@@ -85,7 +85,11 @@ export class Orders extends Context.Service<
           repository.insert(order, partition),
           (placement): Effect.Effect<Placement, OrderConflict> => {
             if (placement.isNew) {
-              processor.handOver(partition, order.order_id);
+              processor.handOver(
+                partition,
+                order.order_id,
+                placement.item_bytes,
+              );
               placed.created.updateUnsafe(1, context);
               return Effect.succeed(placement);
             }
@@ -140,8 +144,8 @@ export class Orders extends Context.Service<
         if (Option.isNone(retried)) {
           return yield* refuse(order_id, moves.retry.from);
         }
-        const { order, partition } = retried.value;
-        processor.handOver(partition, order.order_id);
+        const { item_bytes, order, partition } = retried.value;
+        processor.handOver(partition, order.order_id, item_bytes);
         yield* Effect.logInfo("order to be retried", { order_id });
         return order;
       });
@@ -150,8 +154,8 @@ export class Orders extends Context.Service<
         query: RetryQuery,
       ) {
         const retried = yield* repository.retryMany(query);
-        for (const { order, partition } of retried) {
-          processor.handOver(partition, order.order_id);
+        for (const { item_bytes, order_id, partition } of retried) {
+          processor.handOver(partition, order_id, item_bytes);
         }
         yield* Effect.logInfo("orders to be retried", {
           orders: retried.length,

@@ -59,7 +59,7 @@ const atOrAfter = (
 export const select = (sql: SqlClient.SqlClient, query: OrderQuery) =>
   sql`SELECT * FROM (
     SELECT rows.*, count(*) OVER () AS found,
-      sum(octet_length(item_ids::text))
+      sum(item_bytes)
         OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
     FROM (${rowsOf(sql, query)}) AS rows
   ) AS sized
@@ -103,7 +103,7 @@ const rowsOf = (sql: SqlClient.SqlClient, query: OrderQuery) => {
     column: StretchColumn | undefined,
     where: ReadonlyArray<Statement.Fragment>,
   ) => sql`(
-    SELECT ${sql.literal(orderColumns)}, o.seq FROM orders AS o
+    SELECT ${sql.literal(orderColumns)}, o.seq, o.item_bytes FROM orders AS o
     WHERE ${sql.and(where)}
     ORDER BY ${sql.literal(column === undefined ? "" : `${column} DESC, `)}
       created_at DESC, seq DESC

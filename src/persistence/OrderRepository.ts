@@ -37,6 +37,15 @@ export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavaila
 export interface Placement {
   readonly order: Order;
   readonly isNew: boolean;
+  /** About how many bytes its items take. */
+  readonly item_bytes: number;
+}
+
+/** An order that may be begun. */
+export interface DueOrder {
+  readonly order_id: OrderId;
+  /** About how many bytes its items take: what it costs to have it in memory. */
+  readonly item_bytes: number;
 }
 
 /** An attempt at an order: it may be completed or failed once, by its number. */
@@ -121,8 +130,7 @@ export interface RetryQuery {
 }
 
 /** An order that is PENDING again, and where. */
-export interface Retried {
-  readonly order: Order;
+export interface Retried extends DueOrder {
   readonly partition: Partition;
 }
 
@@ -145,7 +153,7 @@ export class OrderRepository extends Context.Service<
     readonly isEmpty: Answer<boolean>;
 
     /** The orders of a partition that are due, longest due first. */
-    due(partition: Partition, limit: number): Answer<ReadonlyArray<OrderId>>;
+    due(partition: Partition, limit: number): Answer<ReadonlyArray<DueOrder>>;
     /** The attempts of a partition that have begun and not ended. */
     underway(partition: Partition): Answer<ReadonlyArray<Underway>>;
 
@@ -155,9 +163,14 @@ export class OrderRepository extends Context.Service<
     epoch(partition: Partition): Answer<Epoch>;
     /**
      * A due PENDING order becomes PROCESSING, its next attempt counted, if its
-     * partition is still owned by who took it over at `epoch`.
+     * partition is still owned by who took it over at `epoch`. How large its
+     * items are (`item_bytes`) bounds how many are begun together.
      */
-    begin(order_id: OrderId, epoch: Epoch): Answer<Option.Option<Begun>>;
+    begin(
+      order_id: OrderId,
+      epoch: Epoch,
+      item_bytes?: number,
+    ): Answer<Option.Option<Begun>>;
     /** COMPLETED, if this attempt is the one under way; says whether it was. */
     complete(attempt: Attempt): Answer<boolean>;
     /** PENDING or FAILED, if this attempt is the one under way. */
@@ -168,7 +181,9 @@ export class OrderRepository extends Context.Service<
     /** A PENDING order becomes CANCELLED; none if it was not PENDING. */
     cancel(order_id: string): Answer<Option.Option<Order>>;
     /** A FAILED order becomes PENDING with 0 attempts; none if not FAILED. */
-    retry(order_id: string): Answer<Option.Option<Retried>>;
+    retry(
+      order_id: string,
+    ): Answer<Option.Option<Retried & { readonly order: Order }>>;
     /** The same for many, oldest first. */
     retryMany(query: RetryQuery): Answer<ReadonlyArray<Retried>>;
   }

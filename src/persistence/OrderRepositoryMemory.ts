@@ -19,6 +19,7 @@ interface Row {
   readonly order: Order;
   readonly seq: bigint;
   readonly partition: Partition;
+  readonly item_bytes: number;
   readonly due_at: DateTime.Utc;
   /** Attempts ever begun. */
   readonly begun: number;
@@ -107,14 +108,24 @@ const make = Effect.sync(() => {
         now,
       ),
     ).pipe(
-      Effect.map(Option.map(({ order, partition }) => ({ order, partition }))),
+      Effect.map(
+        Option.map((row) => ({
+          order_id: row.order.order_id,
+          order: row.order,
+          partition: row.partition,
+          item_bytes: row.item_bytes,
+        })),
+      ),
     );
 
   return OrderRepository.of({
     insert: (order: NewOrder, partition) =>
       Effect.map(DateTime.now, (now) => {
+        const item_bytes = JSON.stringify(order.item_ids).length;
         const stored = rows.get(order.order_id);
-        if (stored !== undefined) return { order: stored.order, isNew: false };
+        if (stored !== undefined) {
+          return { order: stored.order, isNew: false, item_bytes };
+        }
         const placed: Order = {
           ...order,
           status: "PENDING",
@@ -131,10 +142,11 @@ const make = Effect.sync(() => {
           order: placed,
           seq,
           partition,
+          item_bytes,
           due_at: now,
           begun: 0,
         });
-        return { order: placed, isNew: true };
+        return { order: placed, isNew: true, item_bytes };
       }),
     find: (order_id) =>
       Effect.sync(() =>
@@ -194,7 +206,10 @@ const make = Effect.sync(() => {
               Number(a.seq - b.seq),
           )
           .slice(0, limit)
-          .map((row) => row.order.order_id),
+          .map(({ item_bytes, order }) => ({
+            order_id: order.order_id,
+            item_bytes,
+          })),
       ),
     underway: (partition) =>
       Effect.sync(() =>
@@ -300,7 +315,7 @@ const pageLength = (rows: ReadonlyArray<Row>, limit: number): number => {
   let length = 0;
   let bytes = 0;
   while (length < limit && length < rows.length && bytes < pageBytesMax) {
-    bytes += JSON.stringify(rows[length]?.order.item_ids).length;
+    bytes += rows[length]?.item_bytes ?? 0;
     length += 1;
   }
   return length;

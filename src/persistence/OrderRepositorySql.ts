@@ -18,6 +18,7 @@ import * as OrderPages from "./OrderPages.ts";
 import {
   type Attempt,
   type Begun,
+  type DueOrder,
   type Epoch,
   type Failure,
   type OrderQuery,
@@ -30,7 +31,16 @@ import {
   type RetryQuery,
   type Underway,
 } from "./OrderRepository.ts";
-import { at, decodeOrder, orderColumns, toDate } from "./OrderRow.ts";
+import {
+  at,
+  decodeOrder,
+  decodeSmallOrder,
+  isLarge,
+  type LargeOrder,
+  orderColumns,
+  smallOrderColumns,
+  toDate,
+} from "./OrderRow.ts";
 
 /** Slots of the statistics; see `migrations/0001_orders.ts`. */
 const statisticsSlots = 64;
@@ -41,8 +51,11 @@ const statementTimeout = Duration.seconds(10);
 /** The most orders in one statement. */
 const batchSize = 500;
 
-/** The most their items take, as JSON: a larger insert would not be in time. */
-const itemCharactersMax = 4 * 1024 * 1024;
+/**
+ * The most their items take, as JSON: a larger insert would not be in time, and
+ * what a larger answer takes is had twice, by the client and as orders.
+ */
+const itemBytesMax = 4 * 1024 * 1024;
 
 /** The most statements of one kind under way at once. */
 const lanes = 2;
@@ -52,6 +65,16 @@ interface Placing {
   /** Its items, as JSON. */
   readonly items: string;
   readonly partition: Partition;
+}
+
+/** What is known of an order after its insert: of a large one, not its items. */
+interface Stored {
+  readonly order: Order | LargeOrder;
+  readonly isNew: boolean;
+}
+
+interface Beginning extends DueOrder {
+  readonly epoch: Epoch;
 }
 
 const make = Effect.gen(function* () {
@@ -105,6 +128,7 @@ const make = Effect.gen(function* () {
     });
 
   const columns = sql.literal(orderColumns);
+  const smallColumns = sql.literal(smallOrderColumns);
 
   /** Whether the partition of `o` is still owned as `given` says. */
   const isOwned = sql.literal(`EXISTS (
@@ -174,7 +198,7 @@ const make = Effect.gen(function* () {
       ), ${counted()}
       SELECT order_id, created_at FROM moved`;
 
-    const stored = new Map<string, Placement>();
+    const stored = new Map<string, Stored>();
     for (const { created_at, order_id } of inserted) {
       const placing = byId.get(order_id);
       if (placing === undefined) continue;
@@ -187,14 +211,14 @@ const make = Effect.gen(function* () {
       .map((_) => _.order.order_id)
       .filter((order_id) => !stored.has(order_id));
     if (others.length > 0) {
-      const rows = yield* sql`SELECT ${columns} FROM orders AS o
+      const rows = yield* sql`SELECT ${smallColumns} FROM orders AS o
         WHERE o.order_id = ANY(${others}::text[])`;
       for (const row of rows) {
-        const order = decodeOrder(row);
+        const order = decodeSmallOrder(row);
         stored.set(order.order_id, { order, isNew: false });
       }
     }
-    return placings.map((placing): Placement => {
+    return placings.map((placing): Stored => {
       const placement = stored.get(placing.order.order_id);
       if (placement === undefined) {
         throw new Error(`order ${placing.order.order_id} was not stored`);
@@ -205,9 +229,7 @@ const make = Effect.gen(function* () {
     });
   });
 
-  const beginAll = (
-    asked: ReadonlyArray<{ order_id: OrderId; epoch: Epoch }>,
-  ) => {
+  const beginAll = (asked: ReadonlyArray<Beginning>) => {
     const named = (_: { order_id: OrderId; epoch: Epoch }) =>
       `${_.epoch} ${_.order_id}`;
     const given = Array.from(
@@ -356,14 +378,14 @@ const make = Effect.gen(function* () {
     asked: ReadonlyArray<{ partition: Partition; limit: number }>,
   ) =>
     Effect.map(
-      sql<{ place: bigint; order_id: OrderId }>`
-        SELECT asked.place, open.order_id
+      sql<DueOrder & { place: bigint }>`
+        SELECT asked.place, open.order_id, open.item_bytes
         FROM unnest(
           ${asked.map((_) => _.partition)}::smallint[],
           ${asked.map((_) => _.limit)}::integer[]
         ) WITH ORDINALITY AS asked (partition, "limit", place)
         CROSS JOIN LATERAL (
-          SELECT order_id FROM orders
+          SELECT order_id, item_bytes FROM orders
           WHERE partition = asked.partition AND final_status IS NULL
             AND due_at <= now() AND status = 'PENDING'
           ORDER BY due_at, seq
@@ -372,32 +394,76 @@ const make = Effect.gen(function* () {
       (rows) => {
         const due = Map.groupBy(rows, (row) => Number(row.place));
         return asked.map((_, index) =>
-          (due.get(index + 1) ?? []).map((row) => row.order_id),
+          (due.get(index + 1) ?? []).map(({ item_bytes, order_id }) => ({
+            order_id,
+            item_bytes,
+          })),
         );
       },
     );
 
-  const insert = batched("insert", insertAll, {
+  const bySize = {
+    weigh: ({ item_bytes }: { readonly item_bytes: number }) => item_bytes,
+    max: itemBytesMax,
+  };
+  const insertSmall = batched("insert", insertAll, {
     weigh: ({ items }) => items.length,
-    max: itemCharactersMax,
+    max: itemBytesMax,
   });
-  const begin = batched("begin", beginAll);
+  const begin = batched("begin", beginAll, bySize);
   const due = batched("due", dueInAll);
 
-  const findAll = batched("find", (ids: ReadonlyArray<string>) =>
+  const findAll = <A>(
+    ids: ReadonlyArray<string>,
+    selected: Statement.Fragment,
+    decode: (row: Readonly<Record<string, unknown>>) => A,
+  ) =>
     Effect.map(
-      sql`SELECT ${columns} FROM orders AS o
+      sql`SELECT ${selected} FROM orders AS o
         WHERE o.order_id = ANY(${ids}::text[])`,
       (rows) => {
         const found = new Map(
-          rows.map((row) => [row.order_id as string, decodeOrder(row)]),
+          rows.map((row) => [row.order_id as string, decode(row)]),
         );
         return ids.map((id) => Option.fromUndefinedOr(found.get(id)));
       },
-    ),
+    );
+  const findSmall = batched("find", (ids: ReadonlyArray<string>) =>
+    findAll(ids, smallColumns, decodeSmallOrder),
+  );
+  const findLarge = batched(
+    "findLarge",
+    (orders: ReadonlyArray<LargeOrder>) =>
+      findAll(
+        orders.map(({ order_id }) => order_id),
+        columns,
+        decodeOrder,
+      ),
+    bySize,
   );
   const find = (order_id: string) =>
-    isOrderId(order_id) ? findAll(order_id) : Effect.succeedNone;
+    isOrderId(order_id)
+      ? Effect.flatMap(findSmall(order_id), (found) =>
+          Option.isSome(found) && isLarge(found.value)
+            ? findLarge(found.value)
+            : Effect.succeed(found as Option.Option<Order>),
+        )
+      : Effect.succeedNone;
+
+  const insert = (placing: Placing) =>
+    Effect.flatMap(
+      insertSmall(placing),
+      ({ isNew, order }): Effect.Effect<Placement, RepositoryUnavailable> => {
+        const item_bytes = placing.items.length;
+        return isLarge(order)
+          ? Effect.map(findLarge(order), (found) => ({
+              order: Option.getOrThrow(found),
+              isNew,
+              item_bytes,
+            }))
+          : Effect.succeed({ order, isNew, item_bytes });
+      },
+    );
 
   const list = Effect.fn("OrderRepository.list")((query: OrderQuery) =>
     Effect.map(answer(OrderPages.select(sql, query)), (rows) =>
@@ -463,41 +529,41 @@ const make = Effect.gen(function* () {
         ),
   );
 
-  /** Makes FAILED orders PENDING; `chosen` names them by `order_id`. */
-  const retryAll = (chosen: Statement.Fragment) =>
-    answer(sql`
+  /**
+   * Makes FAILED orders PENDING; `chosen` names them by `order_id`. Many come
+   * back as what their actors need of them: their items would take memory.
+   */
+  const retryAll = (chosen: Statement.Fragment, returned: Statement.Fragment) =>
+    answer(sql<Retried>`
       WITH chosen AS MATERIALIZED (${chosen}), moved AS (
         UPDATE orders AS o SET
           status = ${moves.retry.to}, attempts = 0, due_at = now(),
           updated_at = now()
         WHERE order_id = ANY(ARRAY(SELECT order_id FROM chosen))
           AND status = ${moves.retry.from}
-        RETURNING ${columns}, o.partition, ${moves.retry.from}::text AS was,
-          status AS became, 0::float8 AS seconds
+        RETURNING ${returned}, o.partition, o.item_bytes,
+          ${moves.retry.from}::text AS was, status AS became,
+          0::float8 AS seconds
       ), ${counted()}
-      SELECT * FROM moved`).pipe(
-      Effect.map((rows) =>
-        rows.map(
-          (row): Retried => ({
-            order: decodeOrder(row),
-            partition: row.partition as Partition,
-          }),
-        ),
-      ),
-    );
+      SELECT * FROM moved`);
 
   const retry = Effect.fn("OrderRepository.retry")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
-      : retryAll(sql`SELECT ${order_id}::text AS order_id`).pipe(
-          Effect.map(([retried]) => Option.fromUndefinedOr(retried)),
+      : retryAll(sql`SELECT ${order_id}::text AS order_id`, columns).pipe(
+          Effect.map(([row]) =>
+            Option.map(Option.fromUndefinedOr(row), (row) => ({
+              ...retriedIn(row),
+              order: decodeOrder(row),
+            })),
+          ),
         ),
   );
 
   const retryMany = Effect.fn("OrderRepository.retryMany")(
     (query: RetryQuery) => {
       const column = query.user_id === undefined ? "final_status" : "user_id";
-      return retryAll(sql`
+      const chosen = sql`
         SELECT order_id FROM orders
         WHERE ${sql.and([
           ...OrderPages.stretch(
@@ -513,7 +579,10 @@ const make = Effect.gen(function* () {
         ])}
         ORDER BY ${sql.literal(column)}, created_at, seq
         LIMIT ${query.limit}::integer
-        FOR UPDATE SKIP LOCKED`);
+        FOR UPDATE SKIP LOCKED`;
+      return Effect.map(retryAll(chosen, sql.literal("o.order_id")), (rows) =>
+        rows.map(retriedIn),
+      );
     },
   );
 
@@ -555,7 +624,8 @@ const make = Effect.gen(function* () {
         Effect.map(([row]) => row?.epoch ?? 0),
         Effect.withSpan("OrderRepository.epoch"),
       ),
-    begin: (order_id, epoch) => begin({ order_id, epoch }),
+    begin: (order_id, epoch, item_bytes = 0) =>
+      begin({ order_id, epoch, item_bytes }),
     complete: batched("complete", completeAll),
     fail: batched("fail", failAll),
     release: batched("release", releaseAll),
@@ -563,6 +633,12 @@ const make = Effect.gen(function* () {
     retry,
     retryMany,
   });
+});
+
+const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
+  order_id,
+  partition,
+  item_bytes,
 });
 
 /** An order that has just been placed. */

@@ -1,14 +1,30 @@
 /** Rows of the table `orders`, as orders. */
 import { DateTime } from "effect";
-import type { Order } from "../domain/Order.ts";
+import type { Order, OrderId } from "../domain/Order.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 
-/** The columns that make an order, of a table called `o`. */
-export const orderColumns = `
-    o.order_id, o.user_id, o.item_ids, o.total_amount, o.status, o.created_at,
+const columnsWith = (item_ids: string) => `
+    o.order_id, o.user_id, ${item_ids}, o.total_amount, o.status, o.created_at,
     o.updated_at, o.processing_started_at, o.processing_completed_at,
     o.attempts, CASE WHEN o.status = 'PENDING' AND o.attempts > 0
       THEN o.due_at END AS next_attempt_at, o.last_error`;
+
+/** The columns that make an order, of a table called `o`. */
+export const orderColumns = columnsWith("o.item_ids");
+
+/** Items of at most so many bytes are read whatever else is read with them. */
+export const smallItemBytes = 8_192;
+
+/** The same, and their size; without their items where these are not small. */
+export const smallOrderColumns = `${columnsWith(
+  `CASE WHEN o.item_bytes <= ${smallItemBytes} THEN o.item_ids END AS item_ids`,
+)}, o.item_bytes`;
+
+/** An order whose items are not small: known, and not read yet. */
+export interface LargeOrder {
+  readonly order_id: OrderId;
+  readonly item_bytes: number;
+}
 
 /** A row as the driver gives it, of the columns of an order. */
 interface OrderRow {
@@ -52,6 +68,20 @@ export const decodeOrder = (given: unknown): Order => {
     last_error: row.last_error,
   };
 };
+
+/** The order in a row of `smallOrderColumns`, unless it is a large one. */
+export const decodeSmallOrder = (
+  row: Readonly<Record<string, unknown>>,
+): Order | LargeOrder =>
+  row.item_ids === null
+    ? {
+        order_id: row.order_id as OrderId,
+        item_bytes: row.item_bytes as number,
+      }
+    : decodeOrder(row);
+
+export const isLarge = (found: Order | LargeOrder): found is LargeOrder =>
+  "item_bytes" in found;
 
 /** The database knows no time much before this, and no order was placed then. */
 const earliestTime = Date.UTC(1900);

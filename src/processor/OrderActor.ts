@@ -40,6 +40,7 @@ import type {
   RepositoryUnavailable,
   Underway,
 } from "../persistence/OrderRepository.ts";
+import type { ByteBudget } from "./ByteBudget.ts";
 import {
   type Fulfilment,
   FulfilmentFailed,
@@ -53,6 +54,8 @@ export interface OrderActorOptions {
   readonly fulfilment: Fulfilment["Service"];
   /** One permit an order in work: bounds all actors of the process together. */
   readonly permits: Semaphore.Semaphore;
+  /** Bytes of orders in work: bounds all actors of the process together. */
+  readonly bytes: ByteBudget;
   /** Closed while the work is known to be impossible. */
   readonly gate: Gate;
   /** The longest one attempt may take. */
@@ -72,7 +75,7 @@ export interface Gate {
 export interface OrderActor {
   readonly partition: Partition;
   /** Tells the actor of a PENDING order. Never waits, never fails. */
-  readonly handOver: (order_id: OrderId) => void;
+  readonly handOver: (order_id: OrderId, item_bytes: number) => void;
   /** Orders in the mailbox. */
   readonly depth: () => number;
   /** Orders in work. */
@@ -132,12 +135,12 @@ export const make = Effect.fnUntraced(function* (
   partition: Partition,
   options: OrderActorOptions,
 ): Effect.fn.Return<OrderActor, never, Scope.Scope> {
-  const { permits, repository } = options;
+  const { bytes, permits, repository } = options;
   const mailbox = yield* Queue.dropping<OrderId>(mailboxCapacity);
   const wake = yield* Queue.sliding<void>(1);
   const inWork = yield* FiberSet.make<void>();
-  /** Orders in the mailbox or in work: not to be taken up twice. */
-  const inHand = new Set<OrderId>();
+  /** Orders in the mailbox or in work, with their bytes: not to be taken up twice. */
+  const inHand = new Map<OrderId, number>();
   /** There may be due orders in the table that are not in hand. */
   let behind = true;
   /** Polls since attempts may exist that nobody here knows of. */
@@ -166,9 +169,9 @@ export const make = Effect.fnUntraced(function* (
     movedAt = clock.currentTimeMillisUnsafe();
   };
 
-  const handOver = (order_id: OrderId) => {
+  const handOver = (order_id: OrderId, item_bytes: number) => {
     if (inHand.has(order_id)) return;
-    if (Queue.offerUnsafe(mailbox, order_id)) inHand.add(order_id);
+    if (Queue.offerUnsafe(mailbox, order_id)) inHand.set(order_id, item_bytes);
     else behind = true;
   };
 
@@ -289,7 +292,9 @@ export const make = Effect.fnUntraced(function* (
         const begun = yield* persist(
           // Not asked again while draining: if it was done, it is taken back.
           Effect.suspend(() =>
-            draining ? Effect.succeedNone : repository.begin(order_id, epoch),
+            draining
+              ? Effect.succeedNone
+              : repository.begin(order_id, epoch, inHand.get(order_id)),
           ),
           restore,
         );
@@ -347,7 +352,24 @@ export const make = Effect.fnUntraced(function* (
     return { error: `the work crashed: ${words}` };
   };
 
-  /** One order, whatever comes of it. */
+  const letGo = (order_id: OrderId) => {
+    inHand.delete(order_id);
+    if (behind && Queue.sizeUnsafe(mailbox) < mailboxCapacity / 2) {
+      Queue.offerUnsafe(wake, undefined);
+    }
+  };
+
+  /** Waits until an order fits into memory: most fit at once. */
+  const untilItFits = (order_id: OrderId) => {
+    const needed = inHand.get(order_id) ?? 0;
+    return bytes.takeNow(needed)
+      ? Effect.void
+      : Effect.onInterrupt(bytes.take(needed), () =>
+          Effect.sync(() => letGo(order_id)),
+        );
+  };
+
+  /** One order that fits, whatever comes of it. */
   const workOnOne = (order_id: OrderId) =>
     Effect.ensuring(
       Effect.catchDefect(work(order_id), (defect) => {
@@ -357,10 +379,8 @@ export const make = Effect.fnUntraced(function* (
       }),
       Effect.sync(() => {
         moved();
-        inHand.delete(order_id);
-        if (behind && Queue.sizeUnsafe(mailbox) < mailboxCapacity / 2) {
-          Queue.offerUnsafe(wake, undefined);
-        }
+        bytes.release(inHand.get(order_id) ?? 0);
+        letGo(order_id);
       }),
     );
 
@@ -380,6 +400,7 @@ export const make = Effect.fnUntraced(function* (
       const mayGoOn =
         turn < ordersPerPermit && clock.currentTimeMillisUnsafe() < until;
       order_id = mayGoOn ? takeNext() : undefined;
+      if (order_id !== undefined) yield* untilItFits(order_id);
     }
   });
 
@@ -393,12 +414,17 @@ export const make = Effect.fnUntraced(function* (
             Effect.andThen(options.gate.awaitOpen, permits.take(1)),
           );
           const order_id = takeNext();
-          yield* order_id === undefined
-            ? permits.release(1)
-            : FiberSet.run(
-                inWork,
-                Effect.ensuring(workOnSome(order_id), permits.release(1)),
-              );
+          if (order_id === undefined) {
+            yield* permits.release(1);
+            return;
+          }
+          yield* Effect.onInterrupt(restore(untilItFits(order_id)), () =>
+            permits.release(1),
+          );
+          yield* FiberSet.run(
+            inWork,
+            Effect.ensuring(workOnSome(order_id), permits.release(1)),
+          );
         }),
       );
     }
@@ -446,7 +472,7 @@ export const make = Effect.fnUntraced(function* (
     behind = false;
     const limit = inHand.size + room;
     const due = yield* repository.due(partition, limit);
-    for (const order_id of due) handOver(order_id);
+    for (const { item_bytes, order_id } of due) handOver(order_id, item_bytes);
     if (due.length === limit) behind = true;
   });
 

@@ -25,6 +25,7 @@ import type { RetryPolicy } from "../domain/OrderLifecycle.ts";
 import { type Partition, partitions } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
 import { OrderRepository } from "../persistence/OrderRepository.ts";
+import * as ByteBudget from "./ByteBudget.ts";
 import { Fulfilment } from "./Fulfilment.ts";
 import * as OrderActor from "./OrderActor.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
@@ -60,6 +61,12 @@ const restartsWindow = Duration.seconds(60);
  */
 const handOverMax = Duration.seconds(5);
 
+/**
+ * The most that the items of all orders in work take, as JSON, however many
+ * orders may be in work: in memory an order takes a few times that.
+ */
+export const bytesInWorkMax = 32 * 2 ** 20;
+
 /** How fresh the gauges are. */
 const gaugeInterval = Duration.seconds(1);
 
@@ -90,7 +97,11 @@ export class OrderProcessor extends Context.Service<
     /** A partition for a new order: one owned here, so that it stays here. */
     readonly choosePartition: () => Partition;
     /** Tells the partition's actor, if it is here, of a PENDING order. */
-    readonly handOver: (partition: Partition, order_id: OrderId) => void;
+    readonly handOver: (
+      partition: Partition,
+      order_id: OrderId,
+      item_bytes: number,
+    ) => void;
     readonly status: () => ProcessorStatus;
     /** Never succeeds; fails when the restarts are used up. */
     readonly collapsed: Effect.Effect<never, ProcessorCollapsed>;
@@ -105,9 +116,17 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   const fulfilment = yield* Fulfilment;
   const database = yield* Database;
   const permits = yield* Semaphore.make(options.concurrency);
+  const bytes = ByteBudget.make(bytesInWorkMax);
   const collapsed = yield* Deferred.make<never, ProcessorCollapsed>();
   const gate = yield* makeGate;
-  const actorOptions = { ...options, repository, fulfilment, permits, gate };
+  const actorOptions = {
+    ...options,
+    repository,
+    fulfilment,
+    permits,
+    bytes,
+    gate,
+  };
   const handOverTimeout = Duration.min(options.drainTimeout, handOverMax);
 
   /** Owned partitions; with their actor while it runs. */
@@ -213,7 +232,8 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
       const mine = owned.size === 0 ? partitions : Array.from(owned.keys());
       return mine[turn % mine.length] as Partition;
     },
-    handOver: (partition, order_id) => owned.get(partition)?.handOver(order_id),
+    handOver: (partition, order_id, item_bytes) =>
+      owned.get(partition)?.handOver(order_id, item_bytes),
     status,
     collapsed: Deferred.await(collapsed),
   });

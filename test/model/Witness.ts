@@ -363,7 +363,7 @@ export class Witness {
     this.note(who.name, `retry at most ${limit}: ${expected.join(" ")}`);
     this.#same(
       `retry at most ${limit}`,
-      retried.map(({ order }) => order.order_id).join(" "),
+      retried.map(({ order_id }) => order_id).join(" "),
       expected.join(" "),
     );
     for (const order_id of expected) this.#look(order_id);
@@ -373,7 +373,8 @@ export class Witness {
   due(partition: number, limit: number) {
     const due = this.#ask(this.#repository.due(partition as never, limit));
     const expected = this.reference.due(partition, limit, this.now());
-    this.#same(`due in ${partition}`, due.join(" "), expected.join(" "));
+    const ids = due.map(({ order_id }) => order_id).join(" ");
+    this.#same(`due in ${partition}`, ids, expected.join(" "));
     return due;
   }
 

@@ -539,7 +539,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     );
     for (const order of orders) yield* repository.insert(order, partition);
     for (const { order_id } of orders) {
-      processor.handOver(partition, order_id);
+      processor.handOver(partition, order_id, 0);
       wasHandedOver(order_id, process);
     }
   });

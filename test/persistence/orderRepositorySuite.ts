@@ -78,6 +78,12 @@ const all = <A, E, R>(effects: ReadonlyArray<Effect.Effect<A, E, R>>) =>
 const found = (repository: Repository, order_id: string) =>
   Effect.map(repository.find(order_id), Option.getOrThrow);
 
+/** The ids of the orders that are due in a partition. */
+const dueIn = (repository: Repository, partition: Partition, limit = 10) =>
+  Effect.map(repository.due(partition, limit), (due) =>
+    due.map(({ order_id }) => order_id),
+  );
+
 /** The epoch of a partition that nobody has taken over yet. */
 const firstEpoch = 0;
 
@@ -976,7 +982,7 @@ export const orderRepositorySuite = <E>(
           1,
         );
         yield* pass("60 millis");
-        assert.deepStrictEqual(yield* repository.due(partition, 10), [id("A")]);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         const second = Option.getOrThrow(
           yield* repository.begin(id("A"), firstEpoch),
         ).order;
@@ -993,7 +999,7 @@ export const orderRepositorySuite = <E>(
         const attempt = yield* begun(repository, "A");
         const failure = { ...attempt, error: "no", wait: Duration.zero };
         assert.isTrue(yield* repository.fail(failure));
-        assert.deepStrictEqual(yield* repository.due(partition, 10), [id("A")]);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         const order = Option.getOrThrow(
           yield* repository.begin(id("A"), firstEpoch),
         ).order;
@@ -1017,7 +1023,7 @@ export const orderRepositorySuite = <E>(
         assert.strictEqual(order.last_error, "for good");
         assert.isNull(order.next_attempt_at);
         assert.isNull(order.processing_completed_at);
-        assert.deepStrictEqual(yield* repository.due(partition, 10), []);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), []);
         yield* assertTallyIsCount(repository);
       }),
     );
@@ -1068,7 +1074,7 @@ export const orderRepositorySuite = <E>(
         assert.strictEqual(order.attempts, 0);
         assert.isNull(order.next_attempt_at);
         assert.isNull(order.last_error);
-        assert.deepStrictEqual(yield* repository.due(partition, 10), [id("A")]);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         assert.isFalse(
           yield* repository.release({ ...attempt, wait: Duration.zero }),
         );
@@ -1086,12 +1092,12 @@ export const orderRepositorySuite = <E>(
         const attempt = yield* begun(repository, "A");
         const wait = Duration.millis(200);
         assert.isTrue(yield* repository.release({ ...attempt, wait }));
-        assert.deepStrictEqual(yield* repository.due(partition, 10), []);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), []);
         assert.isTrue(
           Option.isNone(yield* repository.begin(id("A"), firstEpoch)),
         );
         yield* pass("210 millis");
-        assert.deepStrictEqual(yield* repository.due(partition, 10), [id("A")]);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         const order = Option.getOrThrow(
           yield* repository.begin(id("A"), firstEpoch),
         ).order;
@@ -1337,7 +1343,7 @@ export const orderRepositorySuite = <E>(
           shown(order),
         );
         assert.isTrue(Option.isNone(yield* repository.cancel("A")));
-        assert.deepStrictEqual(yield* repository.due(partition, 10), []);
+        assert.deepStrictEqual(yield* dueIn(repository, partition), []);
 
         const attempt = yield* begun(repository, "B");
         assert.isTrue(Option.isNone(yield* repository.cancel("B")));
@@ -1418,7 +1424,7 @@ export const orderRepositorySuite = <E>(
           shown(retried.order),
         );
         assert.isTrue(Option.isNone(yield* repository.retry("A")));
-        assert.deepStrictEqual(yield* repository.due(elsewhere, 10), [id("A")]);
+        assert.deepStrictEqual(yield* dueIn(repository, elsewhere), [id("A")]);
         const order = Option.getOrThrow(
           yield* repository.begin(id("A"), firstEpoch),
         ).order;
@@ -1472,16 +1478,17 @@ export const orderRepositorySuite = <E>(
         const retried = (query: RetryQuery) =>
           Effect.map(repository.retryMany(query), (orders) =>
             orders
-              .map(({ order, partition }) => {
-                assert.strictEqual(order.status, "PENDING");
-                assert.strictEqual(order.attempts, 0);
+              .map(({ item_bytes, order_id, partition }) => {
                 assert.strictEqual(partition, elsewhere);
-                return order.order_id;
+                assert.isAbove(item_bytes, 0);
+                return order_id;
               })
               .sort()
               .join(" "),
           );
         assert.strictEqual(yield* retried({ limit: 1 }), "D");
+        const { attempts, status } = yield* found(repository, "D");
+        assert.deepStrictEqual([status, attempts], ["PENDING", 0]);
         assert.strictEqual(
           yield* retried({ limit: 9, user_id: UserId.make("nobody") }),
           "",
@@ -1534,11 +1541,60 @@ export const orderRepositorySuite = <E>(
           ...more,
           ...one.flatMap(Option.toArray),
           ...again.flatMap(Option.toArray),
-        ].map(({ order }) => order.order_id);
+        ].map(({ order_id }) => order_id);
         assert.strictEqual(ids.length, attempts.length);
         assert.strictEqual(new Set(ids).size, attempts.length);
         yield* assertTallyIsCount(repository);
       }),
+    );
+
+    it.effect("says how large the items of what may be begun are", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const item_ids = ["x".repeat(20_000), { n: [1, null] }];
+        const item_bytes = JSON.stringify(item_ids).length;
+        const placed = yield* repository.insert(
+          newOrder("A", { item_ids }),
+          partition,
+        );
+        assert.strictEqual(placed.item_bytes, item_bytes);
+        const due = { order_id: id("A"), item_bytes };
+        assert.deepStrictEqual(yield* repository.due(partition, 10), [due]);
+        const begun = yield* repository.begin(id("A"), firstEpoch, item_bytes);
+        const { attempt } = Option.getOrThrow(begun);
+        yield* repository.fail({
+          order_id: id("A"),
+          attempt,
+          error: "no",
+          wait: undefined,
+        });
+        const retried = Option.getOrThrow(yield* repository.retry("A"));
+        assert.deepStrictEqual(retried.order.item_ids, item_ids);
+        assert.strictEqual(retried.item_bytes, item_bytes);
+      }),
+    );
+
+    it.effect(
+      "finds large orders as well as small ones, and replays them",
+      () =>
+        Effect.gen(function* () {
+          const { repository } = yield* subject;
+          const orders = [8_000, 8_200, 900_000, 3].map((length, index) =>
+            newOrder(`L${index}`, { item_ids: ["x".repeat(length)] }),
+          );
+          yield* all(orders.map((_) => repository.insert(_, partition)));
+          const again = yield* all(
+            orders.map((_) => repository.insert(_, partition)),
+          );
+          const looked = yield* all(
+            orders.map(({ order_id }) => found(repository, order_id)),
+          );
+          for (const [index, { item_ids }] of orders.entries()) {
+            assert.deepStrictEqual(looked[index]?.item_ids, item_ids);
+            assert.deepStrictEqual(again[index]?.order.item_ids, item_ids);
+            assert.isFalse(again[index]?.isNew);
+          }
+        }),
     );
 
     // due and underway
@@ -1552,7 +1608,9 @@ export const orderRepositorySuite = <E>(
         }
         yield* repository.insert(newOrder("E"), elsewhere);
         const due = (limit: number) =>
-          Effect.map(repository.due(partition, limit), (ids) => ids.join(" "));
+          Effect.map(dueIn(repository, partition, limit), (ids) =>
+            ids.join(" "),
+          );
         assert.strictEqual(yield* due(10), "C A B");
         assert.strictEqual(yield* due(2), "C A");
         // An order that comes back goes to the end of the line.
@@ -1567,7 +1625,7 @@ export const orderRepositorySuite = <E>(
         yield* repository.fail({ ...waiting, wait: Duration.hours(1) });
         yield* repository.cancel("B");
         assert.strictEqual(yield* due(10), "C");
-        assert.deepStrictEqual(yield* repository.due(elsewhere, 10), [id("E")]);
+        assert.deepStrictEqual(yield* dueIn(repository, elsewhere), [id("E")]);
       }),
     );
 
@@ -1580,11 +1638,11 @@ export const orderRepositorySuite = <E>(
         }
         yield* repository.insert(newOrder("E"), elsewhere);
         const answers = yield* all([
-          repository.due(partition, 2),
-          repository.due(elsewhere, 2),
-          repository.due(partition, 10),
-          repository.due(Partition.make(0), 10),
-          repository.due(partition, 1),
+          dueIn(repository, partition, 2),
+          dueIn(repository, elsewhere, 2),
+          dueIn(repository, partition, 10),
+          dueIn(repository, Partition.make(0), 10),
+          dueIn(repository, partition, 1),
         ]);
         assert.deepStrictEqual(
           answers.map((ids) => ids.join(" ")),
@@ -1688,7 +1746,7 @@ export const orderRepositorySuite = <E>(
             const named = (is: (order: Modelled) => boolean) =>
               [...model].filter(([, order]) => is(order)).map(([name]) => name);
             assert.deepStrictEqual(
-              new Set<string>(yield* repository.due(partition, 10)),
+              new Set<string>(yield* dueIn(repository, partition)),
               new Set(named((_) => _.status === "PENDING" && _.isDue)),
             );
             assert.deepStrictEqual(

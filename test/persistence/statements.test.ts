@@ -125,6 +125,60 @@ layer(recordedLayer, { excludeTestServices: true })(
         assert.isBelow(statements.length, 12);
       }),
     );
+
+    it.effect("begin and find large orders a few at a time", () =>
+      Effect.gen(function* () {
+        const repository = yield* OrderRepository;
+        const { during } = yield* Recording.Recorder;
+        const size = 900_000;
+        const ids = Array.from({ length: 30 }, (_, n) => id(`LARGE${n}`));
+        const statementsOf = (
+          call: (
+            order_id: (typeof ids)[number],
+          ) => Effect.Effect<boolean, unknown>,
+        ) =>
+          Effect.map(
+            during(
+              Effect.forEach(
+                ids,
+                (order_id) =>
+                  Effect.map(call(order_id), (is) => assert.isTrue(is)),
+                { concurrency: "unbounded", discard: true },
+              ),
+            ),
+            (statements) => statements.length,
+          );
+        // Four fit into 4 MiB.
+        const found = yield* statementsOf((order_id) =>
+          Effect.map(repository.find(order_id), Option.isSome),
+        );
+        assert.isAtLeast(found, 9);
+        assert.isAtMost(found, 12);
+        const replayed = yield* statementsOf((order_id) =>
+          Effect.map(
+            repository.insert(newOrder(order_id), partition),
+            ({ order }) => JSON.stringify(order.item_ids).length > size,
+          ),
+        );
+        assert.isAtLeast(replayed, 9);
+        const begun = yield* statementsOf((order_id) =>
+          Effect.map(repository.begin(order_id, 0, size), Option.isSome),
+        );
+        assert.isAtLeast(begun, 8);
+      }),
+    );
+
+    it.effect("ask back no more of what is retried together than is used", () =>
+      Effect.gen(function* () {
+        const repository = yield* OrderRepository;
+        const { during, unrecorded } = yield* Recording.Recorder;
+        yield* unrecorded`UPDATE orders SET status = 'FAILED', final_status = DEFAULT
+          WHERE order_id LIKE 'LARGE%'`;
+        const [statement] = yield* during(repository.retryMany({ limit: 30 }));
+        assert.include(statement?.text, "RETURNING o.order_id, o.partition");
+        assert.notInclude(statement?.text, "item_ids");
+      }),
+    );
   },
 );
 

@@ -32,6 +32,7 @@ import {
 } from "../../src/processor/Fulfilment.ts";
 import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
 import {
+  bytesInWorkMax,
   OrderProcessor,
   type OrderProcessorOptions,
   ProcessorCollapsed,
@@ -141,7 +142,7 @@ describe("the order processor", () => {
       for (let index = 0; index < backlog; index++) {
         const order = newOrder(`A${index}`);
         yield* repository.insert(order, partition);
-        processor.handOver(partition, order.order_id);
+        processor.handOver(partition, order.order_id, 0);
       }
       assert.strictEqual(processor.status().mailboxDepth, mailboxCapacity);
       // 100 in a second, and everything in the end.
@@ -319,6 +320,67 @@ describe("the order processor", () => {
         }),
       ),
     ),
+  );
+
+  it.effect(
+    "has only so many bytes of orders in work, whatever their number",
+    () =>
+      Effect.gen(function* () {
+        const orders = yield* Orders;
+        const processor = yield* OrderProcessor;
+        yield* start;
+        const item = "x".repeat(bytesInWorkMax / 4 + 1);
+        for (const name of ["A", "B", "C", "D"]) {
+          yield* orders.place({ ...newOrder(name), item_ids: [item] });
+        }
+        yield* orders.place(newOrder("small"));
+        yield* settle;
+        const { counts } = yield* (yield* OrderRepository).tally;
+        // Three fit; the small one does not pass the fourth by.
+        assert.strictEqual(counts.PROCESSING, 3);
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(yield* statusOf("D"), "PROCESSING");
+        assert.strictEqual(yield* statusOf("small"), "PROCESSING");
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(yield* statusOf("D"), "COMPLETED");
+        assert.strictEqual(processor.status().inWork, 0);
+      }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect("begins an order that is larger than all that may be in work", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders;
+      yield* start;
+      const item = "x".repeat(bytesInWorkMax + 1);
+      yield* orders.place({ ...newOrder("A"), item_ids: [item] });
+      yield* orders.place(newOrder("B"));
+      yield* settle;
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      yield* TestClock.adjust("2 seconds");
+      assert.strictEqual(yield* statusOf("A"), "COMPLETED");
+      assert.strictEqual(yield* statusOf("B"), "COMPLETED");
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect(
+    "stops while an order waits for memory, and leaves it PENDING",
+    () =>
+      Effect.gen(function* () {
+        const orders = yield* Orders;
+        const scope = yield* start;
+        const item = "x".repeat(bytesInWorkMax);
+        yield* orders.place({ ...newOrder("A"), item_ids: [item] });
+        yield* orders.place({ ...newOrder("B"), item_ids: [item] });
+        yield* settle;
+        const stopped = yield* Effect.forkChild(Scope.close(scope, Exit.void));
+        yield* TestClock.adjust("2 seconds");
+        yield* Fiber.join(stopped);
+        assert.strictEqual(yield* statusOf("A"), "COMPLETED");
+        assert.strictEqual(yield* statusOf("B"), "PENDING");
+        yield* start;
+        yield* TestClock.adjust("2 seconds");
+        assert.strictEqual(yield* statusOf("B"), "COMPLETED");
+      }).pipe(Effect.provide(service(oneSecond))),
   );
 
   it.effect("retries with growing waits and then makes it a dead letter", () =>
