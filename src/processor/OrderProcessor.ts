@@ -233,7 +233,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
       return mine[turn % mine.length] as Partition;
     },
     handOver: (partition, order_id, item_bytes) =>
-      owned.get(partition)?.handOver(order_id, item_bytes),
+      owned.get(partition)?.handOver({ order_id, item_bytes }),
     status,
     collapsed: Deferred.await(collapsed),
   });

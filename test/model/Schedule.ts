@@ -114,8 +114,11 @@ export const Step = Schema.Union([
 ]);
 export type Step =
   | typeof Step.Type
-  /** So many orders at once, for one partition: not drawn, but asked for. */
-  | { readonly _tag: "Backlog"; readonly orders: number };
+  // Not drawn, but asked for.
+  /** So many orders at once, for one partition. */
+  | { readonly _tag: "Backlog"; readonly orders: number }
+  /** An order's row is locked: what would change it waits in the database. */
+  | { readonly _tag: "LockRow"; readonly order: number; readonly ms: number };
 
 export interface Schedule {
   /** What the random waits are drawn from. */
@@ -185,6 +188,8 @@ export const describeStep = (step: Step): string => {
       return `retry at most ${step.limit} of the failed`;
     case "Backlog":
       return `place ${step.orders} orders at once in one partition`;
+    case "LockRow":
+      return `the row of O${step.order} is locked for ${seconds(step.ms)}`;
     case "Pass":
       return `${seconds(step.ms)} pass`;
     case "Start":

@@ -470,7 +470,11 @@ export class Witness {
   }
 
   /** The wait grows, has its limit, and heeds what was asked for. */
-  #checkWait({ order_id, attempt }: Failure, held: Held, wait?: number) {
+  #checkWait(
+    { order_id, attempt }: Failure,
+    held: Pick<Held, "attempts" | "retryAfter"> & { readonly state: string },
+    wait?: number,
+  ) {
     const { attempts } = held;
     const mustEnd = held.state === "FailFinally" || attempts >= maxAttempts;
     const full = Math.min(waitCapMs, waitBaseMs * 2 ** (attempts - 1));
@@ -510,9 +514,7 @@ export class Witness {
         `${who.name} takes ${order_id} back, which it has in hand: ${held.state}`,
       );
     }
-    if (wait !== lostWait(order.attempts)) {
-      this.fault(`${order_id} waits ${wait} ms after its attempt was lost`);
-    }
+    this.#checkWait(failure, { ...lost, attempts: order.attempts }, wait);
   }
 
   #ended(
@@ -566,9 +568,8 @@ export class Witness {
   }
 }
 
-/** A lost attempt is made up for at once, if there is another. */
-const lostWait = (attempts: number) =>
-  attempts >= maxAttempts ? undefined : 0;
+/** A lost attempt counts as one that failed and asked for no wait. */
+const lost = { state: "lost", retryAfter: 0 };
 
 const words = (
   status: string,

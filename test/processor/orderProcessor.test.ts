@@ -30,7 +30,7 @@ import {
   FulfilmentFailed,
   FulfilmentUnavailable,
 } from "../../src/processor/Fulfilment.ts";
-import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
+import { mailboxCapacity } from "../../src/processor/Intake.ts";
 import {
   bytesInWorkMax,
   OrderProcessor,
@@ -246,7 +246,13 @@ describe("the order processor", () => {
       const { order } = yield* repository.insert(newOrder("A"), partition);
       yield* repository.begin(order.order_id, 0);
       yield* start;
-      yield* TestClock.adjust("1 second");
+      // It waits as after any failed attempt, whatever it was that died.
+      assert.isNotNull(
+        Option.getOrThrow(yield* repository.find("A")).next_attempt_at,
+      );
+      yield* TestClock.adjust("499 millis");
+      assert.strictEqual(yield* statusOf("A"), "PENDING");
+      yield* TestClock.adjust("3 seconds");
       const completed = Option.getOrThrow(yield* repository.find("A"));
       assert.strictEqual(completed.status, "COMPLETED");
       assert.strictEqual(completed.attempts, 2);
