@@ -31,12 +31,17 @@ import {
   type Semaphore,
 } from "effect";
 import type { Order, OrderId } from "../domain/Order.ts";
-import { afterFailure, type RetryPolicy } from "../domain/OrderLifecycle.ts";
+import {
+  afterFailure,
+  afterUnmade,
+  type RetryPolicy,
+} from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import type {
   Attempt,
   Epoch,
   OrderRepository,
+  Release,
   RepositoryUnavailable,
   Underway,
 } from "../persistence/OrderRepository.ts";
@@ -45,6 +50,7 @@ import {
   FulfilmentFailed,
   type FulfilmentUnavailable,
 } from "./Fulfilment.ts";
+import type { Gate } from "./Gate.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
 
 /** What the actors of a process share. */
@@ -60,13 +66,6 @@ export interface OrderActorOptions {
   readonly retryPolicy: RetryPolicy;
   /** How long orders in work may go on, asked once the actor is to stop. */
   readonly drainTimeout: () => Duration.Duration;
-}
-
-/** Lets no order begin until a time. */
-export interface Gate {
-  readonly closeFor: (wait: Duration.Duration) => Effect.Effect<void>;
-  readonly isOpen: () => boolean;
-  readonly awaitOpen: Effect.Effect<void>;
 }
 
 export interface OrderActor {
@@ -114,6 +113,9 @@ const outageWaitMax = Duration.millis(500);
 
 /** So much longer than an attempt may take, nothing may happen. */
 const stallGrace = Duration.seconds(30);
+
+/** So much of an error is kept as `last_error`. */
+const errorCharactersMax = 2000;
 
 const lostAttempt = "the attempt was lost: the process working on it stopped";
 
@@ -208,7 +210,7 @@ export const make = Effect.fnUntraced(function* (
       options.retryPolicy,
       yield* Random.next,
     );
-    const error = failed.error.slice(0, 2000);
+    const error = failed.error.slice(0, errorCharactersMax);
     const wait = next.status === "PENDING" ? next.wait : undefined;
     const failure = { ...attempt, error, wait };
     if (!(yield* persist(repository.fail(failure), restore))) {
@@ -246,14 +248,38 @@ export const make = Effect.fnUntraced(function* (
 
   /** The attempt was not really made: it is not counted. */
   const giveBack = Effect.fnUntraced(function* (
-    attempt: Attempt,
-    wait: Duration.Duration,
+    released: Release,
     restore: Restore,
+    log: (...words: Array<unknown>) => Effect.Effect<void> = Effect.logInfo,
   ) {
-    if (!(yield* persist(repository.release({ ...attempt, wait }), restore))) {
+    const { error, wait, ...attempt } = released;
+    if (!(yield* persist(repository.release(released), restore))) {
       return yield* stale(attempt);
     }
-    yield* Effect.logInfo("order given back", attempt);
+    measure(ProcessorMetrics.attemptsEnded.postponed, 1);
+    yield* log("order given back", {
+      ...attempt,
+      ...(error === undefined ? {} : { error }),
+      next_attempt_in_ms: Duration.toMillis(wait),
+    });
+  });
+
+  /** What the work needs is away: for this order, or for all. */
+  const endUnmade = Effect.fnUntraced(function* (
+    attempt: Attempt,
+    { message, pause, retryAfter }: FulfilmentUnavailable,
+    restore: Restore,
+  ) {
+    if (pause !== undefined) yield* options.gate.closeFor(pause);
+    const wait = afterUnmade(
+      { begun: attempt.attempt, retryAfter, pause },
+      options.retryPolicy,
+      yield* Random.next,
+    );
+    const error = message.slice(0, errorCharactersMax);
+    // While nothing is begun, the orders given back are many, and no news.
+    const log = pause === undefined ? Effect.logWarning : Effect.logInfo;
+    yield* giveBack({ ...attempt, wait, error }, restore, log);
   });
 
   const stale = (attempt: Attempt) => {
@@ -319,11 +345,10 @@ export const make = Effect.fnUntraced(function* (
         }
         const unavailable = isUnavailable(exit.cause);
         if (unavailable !== undefined) {
-          yield* options.gate.closeFor(unavailable.retryAfter);
-          return yield* giveBack(attempt, unavailable.retryAfter, restore);
+          return yield* endUnmade(attempt, unavailable, restore);
         }
         if (draining && Cause.hasInterrupts(exit.cause)) {
-          return yield* giveBack(attempt, Duration.zero, restore);
+          return yield* giveBack({ ...attempt, wait: Duration.zero }, restore);
         }
         return yield* endFailed(
           attempt,
