@@ -18,6 +18,7 @@ import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
+import type { BadSecret } from "./processor/WebhookSignature.ts";
 import * as Arguments from "./runtime/Arguments.ts";
 import * as Observability from "./runtime/Observability.ts";
 import {
@@ -284,7 +285,7 @@ export const run = <E extends { readonly message: string } = never>(
     if (args.instances !== undefined) {
       return yield* serveInMany(runtime, config, args, args.instances);
     }
-    const work: Layer.Layer<Fulfilment, E | FulfilmentWebhook.BadSecret> =
+    const work: Layer.Layer<Fulfilment, E | BadSecret> =
       ownWork ?? workOf(config);
     const identity = identityOf(runtime, config, args);
     return yield* serve(runtime, config, identity, work);

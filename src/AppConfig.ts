@@ -47,6 +47,23 @@ const databaseUrl = (name: string) =>
     name,
   ).pipe(Config.map((url) => Redacted.make(url)));
 
+/** Where orders are posted to: there may be a token in it, but no password. */
+const receiverUrl = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) => {
+        const url = URL.parse(text);
+        if (!/^https?:$/.test(url?.protocol ?? "")) {
+          return "must be a URL such as https://host/path";
+        }
+        return url?.username === "" && url.password === ""
+          ? undefined
+          : "must hold no user or password: calls are signed with FULFILLMENT_SECRET";
+      }),
+    ),
+    name,
+  ).pipe(Config.map((text) => Redacted.make(new URL(text))));
+
 /** A length of time such as "1 second", "250 millis" or "5 minutes". */
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
@@ -70,7 +87,7 @@ export const AppConfig = Config.all({
   maxAttempts: count("MAX_ATTEMPTS", 8, 1),
   retryBase: time("RETRY_BASE", Duration.seconds(1)),
   retryCap: time("RETRY_CAP", Duration.minutes(5)),
-  fulfillmentUrl: optional(Config.URL("FULFILLMENT_URL")),
+  fulfillmentUrl: optional(receiverUrl("FULFILLMENT_URL")),
   fulfillmentSecret: optional(Config.Redacted("FULFILLMENT_SECRET")),
   shutdownTimeout: time("SHUTDOWN_TIMEOUT", Duration.seconds(20)),
   maxBodySize: Config.ByteSize("MAX_BODY_SIZE").pipe(

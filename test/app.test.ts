@@ -57,6 +57,7 @@ describe("the service as a process", () => {
     ["MAX_BODY_SIZE", "big", /MAX_BODY_SIZE/],
     ["MAX_BODIES", "many", /MAX_BODIES/],
     ["FULFILLMENT_SECRET", "whsec_***", /FULFILLMENT_SECRET/],
+    ["FULFILLMENT_URL", "host/hook", /FULFILLMENT_URL.*such as https:/],
   ] as const)(
     "says in one line that %s=%s will not do",
     ([name, value, words]) =>
@@ -70,6 +71,24 @@ describe("the service as a process", () => {
         assert.strictEqual(output.split("\n").length, 1, output);
         assert.match(output, words);
       }),
+  );
+
+  it.live.each([
+    "http://user:s3cret@127.0.0.1:1/hook?token=t0ken",
+    "http://s3cret@127.0.0.1:1/t0ken",
+    "ftp://127.0.0.1/hook?token=t0ken",
+    "http://a host/s3cret?token=t0ken",
+  ])("refuses a receiver's address without repeating it: %s", (url) =>
+    Effect.promise(async () => {
+      const { exit, output } = await refusal({
+        DATABASE_URL: "postgres://127.0.0.1:1/none",
+        FULFILLMENT_URL: url,
+      });
+      assert.strictEqual(exit, 1);
+      assert.strictEqual(output.split("\n").length, 1, output);
+      assert.match(output, /FULFILLMENT_URL: must/);
+      assert.notMatch(output, /s3cret|t0ken/);
+    }),
   );
 
   it.live("says in one line that its port is taken", () =>

@@ -137,6 +137,8 @@ export interface Retried extends DueOrder {
 /** An attempt that was not really made, and when the order is due again. */
 export interface Release extends Attempt {
   readonly wait: Duration.Duration;
+  /** Why it was not made; left out: what is kept of before stays. */
+  readonly error?: string | undefined;
 }
 
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;

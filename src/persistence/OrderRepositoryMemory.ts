@@ -285,7 +285,10 @@ const make = Effect.sync(() => {
         move(
           underway(released),
           moves.release,
-          (_, { order }) => ({ attempts: order.attempts - 1 }),
+          (_, { order }) => ({
+            attempts: order.attempts - 1,
+            last_error: released.error ?? order.last_error,
+          }),
           DateTime.addDuration(now, released.wait),
         ),
       ).pipe(Effect.map(Option.isSome)),

@@ -361,12 +361,14 @@ const make = Effect.gen(function* () {
             status = ${moves.release.to},
             attempts = o.attempts - 1,
             due_at = now() + given.wait * interval '1 millisecond',
+            last_error = coalesce(nullif(given.error, ''), o.last_error),
             updated_at = now()
           FROM unnest(
             ${given.map((_) => _.order_id)}::text[],
             ${given.map((_) => _.attempt)}::integer[],
-            ${given.map((_) => toMillis(_.wait))}::text[]::float8[]
-          ) AS given (order_id, attempt, wait)
+            ${given.map((_) => toMillis(_.wait))}::text[]::float8[],
+            ${given.map((_) => toText(_.error ?? ""))}::text[]
+          ) AS given (order_id, attempt, wait, error)
           WHERE ${isUnderway}
           RETURNING o.order_id, given.attempt, ${moves.release.from}::text AS was,
             o.status AS became, 0::float8 AS seconds

@@ -27,6 +27,7 @@ import type {
 } from "../persistence/OrderRepository.ts";
 import type { ByteBudget } from "./ByteBudget.ts";
 import type { Fulfilment } from "./Fulfilment.ts";
+import type { Gate } from "./Gate.ts";
 import * as Intake from "./Intake.ts";
 import * as OrderAttempt from "./OrderAttempt.ts";
 import * as Ownership from "./Ownership.ts";
@@ -47,13 +48,6 @@ export interface OrderActorOptions {
   readonly retryPolicy: RetryPolicy;
   /** How long orders in work may go on, asked once the actor is to stop. */
   readonly drainTimeout: () => Duration.Duration;
-}
-
-/** Lets no order begin until a time. */
-export interface Gate {
-  readonly closeFor: (wait: Duration.Duration) => Effect.Effect<void>;
-  readonly isOpen: () => boolean;
-  readonly awaitOpen: Effect.Effect<void>;
 }
 
 export interface OrderActor {

@@ -18,12 +18,17 @@ import {
   References,
 } from "effect";
 import type { Order } from "../domain/Order.ts";
-import { afterFailure, type RetryPolicy } from "../domain/OrderLifecycle.ts";
+import {
+  afterFailure,
+  afterUnmade,
+  type RetryPolicy,
+} from "../domain/OrderLifecycle.ts";
 import type {
   Attempt,
   DueOrder,
   Epoch,
   OrderRepository,
+  Release,
   RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
 import {
@@ -173,14 +178,38 @@ export const make = Effect.fnUntraced(function* ({
 
   /** The attempt was not really made: it is not counted. */
   const giveBack = Effect.fnUntraced(function* (
-    attempt: Attempt,
-    wait: Duration.Duration,
+    released: Release,
     restore: Restore,
+    log: (...words: Array<unknown>) => Effect.Effect<void> = Effect.logInfo,
   ) {
-    if (!(yield* change(repository.release({ ...attempt, wait }), restore))) {
+    const { error, wait, ...attempt } = released;
+    if (!(yield* change(repository.release(released), restore))) {
       return yield* stale(attempt);
     }
-    yield* Effect.logInfo("order given back", attempt);
+    measure(ProcessorMetrics.attemptsEnded.postponed, 1);
+    yield* log("order given back", {
+      ...attempt,
+      ...(error === undefined ? {} : { error }),
+      next_attempt_in_ms: Duration.toMillis(wait),
+    });
+  });
+
+  /** What the work needs is away: for this order, or for all. */
+  const endUnmade = Effect.fnUntraced(function* (
+    attempt: Attempt,
+    { message, pause, retryAfter }: FulfilmentUnavailable,
+    restore: Restore,
+  ) {
+    if (pause !== undefined) yield* options.closeGate(pause);
+    const wait = afterUnmade(
+      { begun: attempt.attempt, retryAfter, pause },
+      options.retryPolicy,
+      yield* Random.next,
+    );
+    const error = message.slice(0, errorCharactersMax);
+    // While nothing is begun, the orders given back are many, and no news.
+    const log = pause === undefined ? Effect.logWarning : Effect.logInfo;
+    yield* giveBack({ ...attempt, wait, error }, restore, log);
   });
 
   /** The work of an attempt; a span costs as much as the rest of it. */
@@ -243,11 +272,10 @@ export const make = Effect.fnUntraced(function* ({
         }
         const unavailable = isUnavailable(exit.cause);
         if (unavailable !== undefined) {
-          yield* options.closeGate(unavailable.retryAfter);
-          return yield* giveBack(attempt, unavailable.retryAfter, restore);
+          return yield* endUnmade(attempt, unavailable, restore);
         }
         if (options.isDraining() && Cause.hasInterrupts(exit.cause)) {
-          return yield* giveBack(attempt, Duration.zero, restore);
+          return yield* giveBack({ ...attempt, wait: Duration.zero }, restore);
         }
         return yield* endFailed(
           attempt,

@@ -27,6 +27,7 @@ import { Database } from "../persistence/Database.ts";
 import { OrderRepository } from "../persistence/OrderRepository.ts";
 import * as ByteBudget from "./ByteBudget.ts";
 import { Fulfilment } from "./Fulfilment.ts";
+import * as Gate from "./Gate.ts";
 import * as OrderActor from "./OrderActor.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
 
@@ -118,7 +119,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   const permits = yield* Semaphore.make(options.concurrency);
   const bytes = ByteBudget.make(bytesInWorkMax);
   const collapsed = yield* Deferred.make<never, ProcessorCollapsed>();
-  const gate = yield* makeGate;
+  const gate = yield* Gate.make;
   const actorOptions = {
     ...options,
     repository,
@@ -237,24 +238,4 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
     status,
     collapsed: Deferred.await(collapsed),
   });
-});
-
-/** One gate for all actors of the process: the work is the same for all. */
-const makeGate = Effect.map(Clock.Clock, (clock): OrderActor.Gate => {
-  let openAt = 0;
-  const awaitOpen: Effect.Effect<void> = Effect.suspend(() => {
-    const wait = openAt - clock.currentTimeMillisUnsafe();
-    return wait <= 0
-      ? Effect.void
-      : Effect.andThen(Effect.sleep(wait), awaitOpen);
-  });
-  return {
-    awaitOpen,
-    isOpen: () => openAt <= clock.currentTimeMillisUnsafe(),
-    closeFor: (wait) =>
-      Effect.sync(() => {
-        const until = clock.currentTimeMillisUnsafe() + Duration.toMillis(wait);
-        openAt = Math.max(openAt, until);
-      }),
-  };
 });

@@ -18,7 +18,7 @@ export const Outcome = Schema.Union([
   Schema.TaggedStruct("Succeed", { after: Short }),
   Schema.TaggedStruct("FailRetryably", {
     after: Short,
-    retryAfter: Schema.Literals([0, 1500, 60_000]),
+    retryAfter: Schema.Literals([0, 1500, 20_000]),
   }),
   Schema.TaggedStruct("FailFinally", { after: Short }),
   Schema.TaggedStruct("Defect", { after: Short }),
@@ -29,6 +29,7 @@ export const Outcome = Schema.Union([
   Schema.TaggedStruct("Unavailable", {
     after: Short,
     retryAfter: Schema.Literals([200, 3000]),
+    isForAll: Schema.Boolean,
   }),
 ]);
 export type Outcome = typeof Outcome.Type;
@@ -172,7 +173,7 @@ const describeOutcome = (outcome: Outcome): string => {
     case "Hang":
       return "hangs";
     case "Unavailable":
-      return `is unavailable after ${seconds(outcome.after)}, for ${seconds(outcome.retryAfter)}`;
+      return `is unavailable${outcome.isForAll ? " for all" : ""} after ${seconds(outcome.after)}, for ${seconds(outcome.retryAfter)}`;
   }
 };
 

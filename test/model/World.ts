@@ -408,13 +408,20 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
         case "Unavailable":
           held.state = outcome._tag;
           held.retryAfter = outcome.retryAfter;
+          if (!outcome.isForAll) {
+            return yield* new FulfilmentUnavailable({
+              message: "away",
+              retryAfter: Duration.millis(outcome.retryAfter),
+            });
+          }
+          held.isForAll = true;
           process.closedUntil = Math.max(
             process.closedUntil,
             now() + outcome.retryAfter,
           );
           return yield* new FulfilmentUnavailable({
             message: "away",
-            retryAfter: Duration.millis(outcome.retryAfter),
+            pause: Duration.millis(outcome.retryAfter),
           });
       }
     });

@@ -1086,6 +1086,25 @@ export const orderRepositorySuite = <E>(
       }),
     );
 
+    it.effect("keeps why an attempt was not made, until it knows better", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const wait = Duration.zero;
+        const first = yield* begun(repository, "A");
+        yield* repository.release({ ...first, wait, error: "away\0" });
+        assert.strictEqual(
+          (yield* found(repository, "A")).last_error?.replace("\0", "\ufffd"),
+          "away\ufffd",
+        );
+        yield* repository.begin(id("A"), firstEpoch);
+        const second = { order_id: id("A"), attempt: first.attempt + 1 };
+        yield* repository.release({ ...second, wait });
+        const order = yield* found(repository, "A");
+        assert.match(order.last_error ?? "", /^away/);
+        assert.strictEqual(order.attempts, 0);
+      }),
+    );
+
     it.effect("makes a released order wait as long as it is told to", () =>
       Effect.gen(function* () {
         const { pass, repository } = yield* subject;

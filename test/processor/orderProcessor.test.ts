@@ -461,6 +461,7 @@ describe("the order processor", () => {
           const given = yield* orders.find("first");
           assert.strictEqual(given.status, "PENDING");
           assert.strictEqual(given.attempts, 0);
+          assert.strictEqual(given.last_error, "away");
           yield* TestClock.adjust("2 seconds");
           assert.strictEqual(yield* statusOf("first"), "COMPLETED");
           assert.strictEqual(yield* statusOf("second"), "COMPLETED");
@@ -474,7 +475,7 @@ describe("the order processor", () => {
                     ? Effect.fail(
                         new FulfilmentUnavailable({
                           message: "away",
-                          retryAfter: Duration.seconds(10),
+                          pause: Duration.seconds(10),
                         }),
                       )
                     : Effect.void,
