@@ -72,6 +72,7 @@ const layer = <E>(
   const http = HttpApp.layer({
     maxBodySize: config.maxBodySize,
     maxInFlight: config.maxInFlight,
+    allowedHosts: config.allowedHosts,
     readSmallBody: runtime.readSmallBody,
   }).pipe(
     Layer.provideMerge(

@@ -56,6 +56,8 @@ describe("the service as a process", () => {
     ["LOG_LEVEL", "loud", /LOG_LEVEL/],
     ["MAX_BODY_SIZE", "big", /MAX_BODY_SIZE/],
     ["FULFILLMENT_SECRET", "whsec_***", /FULFILLMENT_SECRET/],
+    ["ALLOWED_HOSTS", "https://a.example", /ALLOWED_HOSTS.*or \*/],
+    ["ALLOWED_HOSTS", "a.example,", /ALLOWED_HOSTS.*such as/],
   ] as const)(
     "says in one line that %s=%s will not do",
     ([name, value, words]) =>
