@@ -74,6 +74,7 @@ const layer = <E>(
     maxBodySize: config.maxBodySize,
     maxBodies: config.maxBodies,
     maxInFlight: config.maxInFlight,
+    allowedHosts: config.allowedHosts,
     readSmallBody: runtime.readSmallBody,
   }).pipe(
     Layer.provideMerge(

@@ -64,6 +64,26 @@ const receiverUrl = (name: string) =>
     name,
   ).pipe(Config.map((text) => Redacted.make(new URL(text))));
 
+const isHost = (host: string) =>
+  host === "*" ||
+  (/^[^\s/\\?#@]+$/.test(host) && URL.canParse(`http://${host}`));
+
+/** Names with or without a port, separated by commas; "*" is any. */
+const hosts = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        hostsIn(text).every(isHost)
+          ? undefined
+          : "must be names such as orders.example, localhost:8000 or [::1]; or *",
+      ),
+    ),
+    name,
+  ).pipe(Config.map(hostsIn));
+
+const hostsIn = (text: string): ReadonlyArray<string> =>
+  text.split(",").map((host) => host.trim());
+
 /** A length of time such as "1 second", "250 millis" or "5 minutes". */
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
@@ -76,6 +96,7 @@ const optional = <A>(config: Config.Config<A>) =>
 export const AppConfig = Config.all({
   host: Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1")),
   port: port("PORT").pipe(Config.withDefault(8000)),
+  allowedHosts: optional(hosts("ALLOWED_HOSTS")),
   runnerHost: optional(Config.NonEmptyString("RUNNER_HOST")),
   runnerPort: optional(port("RUNNER_PORT")),
   databaseUrl: optional(databaseUrl("DATABASE_URL")),

@@ -58,6 +58,8 @@ describe("the service as a process", () => {
     ["MAX_BODIES", "many", /MAX_BODIES/],
     ["FULFILLMENT_SECRET", "whsec_***", /FULFILLMENT_SECRET/],
     ["FULFILLMENT_URL", "host/hook", /FULFILLMENT_URL.*such as https:/],
+    ["ALLOWED_HOSTS", "https://a.example", /ALLOWED_HOSTS.*or \*/],
+    ["ALLOWED_HOSTS", "a.example,", /ALLOWED_HOSTS.*such as/],
   ] as const)(
     "says in one line that %s=%s will not do",
     ([name, value, words]) =>

@@ -17,6 +17,7 @@ import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
 import { Admission } from "./Admission.ts";
 import * as Bodies from "./Bodies.ts";
+import { Browsers } from "./Browsers.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
@@ -30,6 +31,8 @@ export interface HttpAppOptions {
   readonly maxBodies: ByteSize.ByteSize;
   /** Requests worked on at once; more are answered 503. */
   readonly maxInFlight: number;
+  /** The names it answers to; left out, they go by where it listens. */
+  readonly allowedHosts: ReadonlyArray<string> | undefined;
   /** How small bodies are read, if not as the server does. */
   readonly readSmallBody: JsonBody.ReadSmallBody | undefined;
 }
@@ -44,7 +47,8 @@ const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
 /** Its script is in the page; its fonts would be fetched from the internet. */
 const docs = HttpApiScalar.layer(Api, {
   path: "/docs",
-  scalar: { withDefaultFonts: false },
+  // An icon of no bytes: else browsers ask for one that is not there.
+  scalar: { withDefaultFonts: false, favicon: "data:," },
 });
 
 const prometheus = PrometheusMetrics.layerHttp({ path: "/metrics" });
@@ -102,9 +106,12 @@ const otherMethods = HttpRouter.use((router) =>
 const edge = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { isDraining } = yield* Readiness;
+    const browsers = yield* Browsers;
     const placing = yield* Placing;
     const edge = Edge.make(isDraining);
-    yield* router.addGlobalMiddleware((app) => edge(placing.before(app)));
+    yield* router.addGlobalMiddleware((app) =>
+      edge(browsers.before(placing.before(app))),
+    );
   }),
 );
 
@@ -124,7 +131,7 @@ const routerConfig = {
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
-      Layer.provide(Placing.layer),
+      Layer.provide([Browsers.layer(options.allowedHosts), Placing.layer]),
       Layer.provide(Admission.layer(options.maxInFlight)),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },

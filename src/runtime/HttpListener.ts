@@ -37,7 +37,7 @@ const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
         : [400, "Bad Request", "This is not a request of HTTP/1.1."];
   const body = JSON.stringify({ type: "about:blank", status, title, detail });
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
 };
 

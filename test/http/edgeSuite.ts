@@ -1,4 +1,5 @@
 /** What is true of every path, and the paths that are not about one order. */
+import { OpenApi } from "effect/http-api";
 import { assert, describe, it } from "vitest";
 import { Api as Contract } from "../../src/api/Api.ts";
 import { type Api, assertProblem } from "./api.ts";
@@ -231,6 +232,11 @@ export const edgeSuite = (api: () => Api) => {
   describe("the OpenAPI document", () => {
     const read = async (): Promise<Document> =>
       (await api().get("/openapi.json")).json;
+
+    it("is the one that `openApi.test.ts` lints", async () => {
+      const { json } = await api().get("/openapi.json");
+      assert.deepEqual(json, OpenApi.fromApi(Contract));
+    });
 
     it("is OpenAPI 3.1", async () => {
       const document = await read();

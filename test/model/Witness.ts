@@ -47,7 +47,10 @@ const waitBaseMs = Duration.toMillis(settings.retryPolicy.base);
 const waitCapMs = Duration.toMillis(settings.retryPolicy.cap);
 
 /** The least and the most, in milliseconds, after so many attempts. */
-const waitBounds = (number: number, { retryAfter }: Held) => {
+const waitBounds = (
+  number: number,
+  { retryAfter }: Pick<Held, "retryAfter">,
+) => {
   const full = Math.min(waitCapMs, waitBaseMs * 2 ** (number - 1));
   const least = Math.max(full / 2, retryAfter);
   return [least, Math.max(full, least)] as const;

@@ -6,6 +6,7 @@ import {
   Exit,
   Fiber,
   Layer,
+  Logger,
   Option,
   Ref,
   Scope,
@@ -711,26 +712,60 @@ describe("the order processor", () => {
       ),
   );
 
-  it.effect("says when an answer comes too late, and changes nothing", () =>
-    Effect.gen(function* () {
-      const go = yield* Deferred.make<void>();
-      yield* Effect.gen(function* () {
-        const orders = yield* Orders;
-        const repository = yield* OrderRepository;
-        yield* start;
-        const { order } = yield* orders.place(newOrder("A"));
-        yield* settle;
-        // Another owner has taken the partition over meanwhile.
-        const attempt = { order_id: order.order_id, attempt: 1 };
-        yield* repository.fail({
-          ...attempt,
-          error: "",
-          wait: Duration.hours(1),
-        });
-        yield* Deferred.succeed(go, undefined);
-        yield* settle;
-        assert.strictEqual(yield* statusOf("A"), "PENDING");
-      }).pipe(Effect.provide(service(() => Deferred.await(go))));
-    }),
-  );
+  describe("an answer that comes too late", () => {
+    it.effect.each<[string, Work]>([
+      ["done", () => Effect.void],
+      ["failed", () => new FulfilmentFailed({ message: "late" })],
+      [
+        "not made",
+        () =>
+          new FulfilmentUnavailable({
+            message: "late",
+            retryAfter: Duration.seconds(1),
+          }),
+      ],
+    ])("is said to be so, and changes nothing: %s", ([, answer]) =>
+      Effect.gen(function* () {
+        const go = yield* Deferred.make<void>();
+        const said: Array<unknown> = [];
+        const log = Logger.layer([
+          Logger.make(({ logLevel, message }) => {
+            if (logLevel === "Warn") said.push(message);
+          }),
+        ]);
+        yield* Effect.gen(function* () {
+          const orders = yield* Orders;
+          const repository = yield* OrderRepository;
+          yield* start;
+          const { order } = yield* orders.place(newOrder("A"));
+          yield* settle;
+          // Another owner has taken the partition over meanwhile.
+          const attempt = { order_id: order.order_id, attempt: 1 };
+          yield* repository.fail({
+            ...attempt,
+            error: "",
+            wait: Duration.hours(1),
+          });
+          const before = yield* repository.find("A");
+          assert.deepStrictEqual(said, []);
+          yield* Deferred.succeed(go, undefined);
+          yield* settle;
+          assert.deepStrictEqual(said, [
+            [
+              "the attempt ended too late: its order is no longer this actor's",
+              attempt,
+            ],
+          ]);
+          assert.deepStrictEqual(yield* repository.find("A"), before);
+          assert.strictEqual(yield* statusOf("A"), "PENDING");
+        }).pipe(
+          Effect.provide(
+            service((order) =>
+              Effect.andThen(Deferred.await(go), answer(order)),
+            ).pipe(Layer.provideMerge(log)),
+          ),
+        );
+      }),
+    );
+  });
 });
