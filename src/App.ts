@@ -11,6 +11,7 @@ import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
 import { Database } from "./persistence/Database.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import { Census } from "./processor/Census.ts";
 import * as Conservation from "./processor/Conservation.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
@@ -128,7 +129,10 @@ const layer = <E>(
     drainNotice,
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(partitions(config, identity), Conservation.layer),
+      Layer.mergeAll(
+        partitions(config, identity),
+        Conservation.layer.pipe(Layer.provide(Census.layer)),
+      ),
     ),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),

@@ -104,15 +104,25 @@ const readDatabase = (stage: Stage) =>
 
 type Found = Awaited<ReturnType<typeof readDatabase>>;
 
-/** The counts by status, as each instance tells them. */
-const readMetrics = ({ instances }: Stage) =>
+/** What an instance tells of the orders. */
+interface Told {
+  readonly counts: Checks.StatusCounts;
+  /** What it has not found of them, counting them itself. */
+  readonly unaccounted: number;
+}
+
+const readMetrics = ({ instances }: Stage): Promise<ReadonlyArray<Told>> =>
   Promise.all(
     instances.map(async ({ url }) => {
       const answer = await fetch(`${url}/api/orders/metrics/`);
       const metrics = (await answer.json()) as {
         readonly status_counts: Checks.StatusCounts;
       };
-      return metrics.status_counts;
+      const text = await (await fetch(`${url}/metrics`)).text();
+      return {
+        counts: metrics.status_counts,
+        unaccounted: Checks.gaugeIn(text, "orders_unaccounted") ?? 0,
+      };
     }),
   );
 
@@ -176,7 +186,7 @@ const ordersOf = (
   scenario: Scenario,
   { receiver }: Stage,
   { changes, orders, statistics }: Found,
-  metrics: ReadonlyArray<Checks.StatusCounts>,
+  metrics: ReadonlyArray<Told>,
 ) => {
   const { ledger } = receiver;
   const completed = orders.filter((_) => _.status === "COMPLETED");
@@ -201,9 +211,10 @@ const ordersOf = (
     rows,
     unconserved: [
       ...Checks.differences("order_statistics has", statistics, rows),
-      ...metrics.flatMap((told) =>
-        Checks.differences("the metrics have", told, rows),
-      ),
+      ...metrics.flatMap(({ counts, unaccounted }) => [
+        ...Checks.differences("the metrics have", counts, rows),
+        ...(unaccounted === 0 ? [] : [`orders_unaccounted is ${unaccounted}`]),
+      ]),
     ],
   };
 };

@@ -111,6 +111,25 @@ export interface OrderTally {
   readonly oldestPendingSeconds: number | undefined;
 }
 
+/** How far a count of all orders has come. What it holds is its maker's. */
+export type CountPlace = PageEnd;
+
+/** A step of a count of all orders. */
+export type Counted = {
+  /** Orders counted in this step. */
+  readonly orders: number;
+} & (
+  | {
+      /** There may be more orders, after this place. */
+      readonly next: CountPlace;
+    }
+  | {
+      readonly next: undefined;
+      /** Orders ever taken in, as of the same moment. */
+      readonly accepted: number;
+    }
+);
+
 /** What becomes of an order whose attempt failed, and why it failed. */
 export interface Failure extends Attempt {
   readonly error: string;
@@ -152,6 +171,12 @@ export class OrderRepository extends Context.Service<
     list(query: OrderQuery): Answer<OrderPage>;
     /** Counts, at a cost that does not grow with the number of orders. */
     readonly tally: Answer<OrderTally>;
+    /**
+     * Goes on counting the orders themselves: as many as `limit`, at the cost
+     * of that many. The count ends with what is as young as a statement may
+     * be, so that none appears behind it.
+     */
+    count(after: CountPlace | undefined, limit: number): Answer<Counted>;
     readonly isEmpty: Answer<boolean>;
 
     /** The orders of a partition that are due, longest due first. */

@@ -14,10 +14,12 @@ import { moves } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import * as Batching from "./Batching.ts";
 import { Database, describe } from "./Database.ts";
+import * as OrderCount from "./OrderCount.ts";
 import * as OrderPages from "./OrderPages.ts";
 import {
   type Attempt,
   type Begun,
+  type CountPlace,
   type DueOrder,
   type Epoch,
   type Failure,
@@ -594,6 +596,10 @@ const make = Effect.gen(function* () {
     find,
     list,
     tally,
+    count: Effect.fn("OrderRepository.count")(
+      (after: CountPlace | undefined, limit: number) =>
+        answer(OrderCount.step(sql, after, limit)),
+    ),
     isEmpty: answer(
       Effect.map(
         sql`SELECT 1 FROM orders ORDER BY created_at, seq LIMIT 1`,

@@ -293,6 +293,12 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     list: (query) =>
       call(process, "read", () => () => witness.read((_) => _.list(query))),
     tally: call(process, "read", () => () => witness.read((_) => _.tally)),
+    count: (after, limit) =>
+      call(
+        process,
+        "read",
+        () => () => witness.read((_) => _.count(after, limit)),
+      ),
     isEmpty: call(process, "read", () => () => witness.read((_) => _.isEmpty)),
     due: (partition, limit) =>
       Effect.andThen(

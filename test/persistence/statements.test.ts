@@ -373,6 +373,12 @@ const statements = Effect.gen(function* () {
       "orders_of_user",
     ],
     tally: [repository.tally, "orders_by_final_status"],
+    "count, a step": [repository.count(undefined, 500), "orders_newest"],
+    "count, a step far behind": [repository.count(deep, 50), "orders_newest"],
+    "count, the rest": [
+      repository.count({ ...after, created_at: newest }, 50),
+      "orders_newest",
+    ],
     "is empty": [repository.isEmpty, "orders_newest"],
   } as const;
 });
