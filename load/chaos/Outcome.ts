@@ -49,6 +49,8 @@ export interface Outcome {
     readonly worked: number | undefined;
     readonly answered: number | undefined;
   };
+  /** From the end of the last fault until all placed before it were at an end. */
+  readonly backlogSeconds: number | undefined;
   /** From the last order answered to the last one at its end. */
   readonly settledSeconds: number;
   /** Orders completed a second. */
@@ -264,6 +266,11 @@ export const settle = async (
     lost: Checks.lost([...answered.keys()].map(Load.orderOf), stored),
     ...ordersOf(scenario, stage, found, metrics),
     recovery,
+    backlogSeconds: Recovery.backlogSeconds(
+      stage.faultsOver,
+      found.orders,
+      found.changes,
+    ),
     recoverySeconds:
       recovery.worked === undefined || recovery.answered === undefined
         ? undefined

@@ -17,6 +17,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   ServiceFaults.freeze,
   ReceiverFaults.poison,
   ReceiverFaults.receiverDown,
+  ReceiverFaults.receiverAway,
   ServiceFaults.clock,
   DatabaseFaults.heldSnapshot,
   ServiceFaults.deploy,

@@ -156,11 +156,11 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
   const call = Effect.fnUntraced(function* (order: Order) {
     // While it is half open, it lets one through: the probe.
     const isProbe = (yield* breaker.state(circuit))._tag === "HalfOpen";
-    return yield* Effect.mapError(post(order), (error) =>
-      isProbe && error._tag === "NotDone"
-        ? new NotDone({ ...error, isCounted: false })
-        : error,
-    );
+    return yield* Effect.mapError(post(order), (error) => {
+      if (!isProbe || error._tag !== "NotDone") return error;
+      const { message, retryAfter } = error;
+      return new NotDone({ message, retryAfter, isCounted: false });
+    });
   });
 
   return Fulfilment.of({
@@ -273,13 +273,16 @@ const textOf = (response: HttpClientResponse.HttpClientResponse) =>
     Effect.orElseSucceed(() => ""),
   );
 
+/** What Deno has instead of a code, in the midst of words with the address. */
+const denoCode = /os error \d+|dns error|certificate/;
+
 /** The code of what is at the root of it: words may tell the address. */
 const codeOf = (error: unknown): string => {
   if (!(error instanceof Error)) return "no connection";
   const { code } = error as { readonly code?: unknown };
   return typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)
     ? code
-    : codeOf(error.cause);
+    : (denoCode.exec(error.message)?.[0] ?? codeOf(error.cause));
 };
 
 /** Waits of the circuit are lengths of time, whatever the time of day is. */

@@ -1,36 +1,14 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { assert, describe, it } from "@effect/vitest";
-import { DateTime, Duration, Effect, Exit, Layer, Redacted } from "effect";
+import { Duration, Effect, Exit, Layer, Redacted } from "effect";
 import { Webhook } from "standardwebhooks";
-import {
-  type Order,
-  OrderId,
-  TotalAmount,
-  UserId,
-} from "../../src/domain/Order.ts";
 import {
   Fulfilment,
   FulfilmentFailed,
   FulfilmentUnavailable,
 } from "../../src/processor/Fulfilment.ts";
 import * as FulfilmentWebhook from "../../src/processor/FulfilmentWebhook.ts";
-
-const now = DateTime.makeUnsafe("2026-01-31T12:00:00Z");
-
-const order = (order_id = "ORD001"): Order => ({
-  order_id: OrderId.make(order_id),
-  user_id: UserId.make("USER001"),
-  item_ids: ["ITEM001", { sku: "😀" }],
-  total_amount: TotalAmount.make(19.9),
-  status: "PROCESSING",
-  created_at: now,
-  updated_at: now,
-  processing_started_at: now,
-  processing_completed_at: null,
-  attempts: 3,
-  next_attempt_at: null,
-  last_error: null,
-});
+import { orderInWork as order } from "./orderInWork.ts";
 
 const secret = Redacted.make("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
 

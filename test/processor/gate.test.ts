@@ -2,26 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Clock, Duration, Effect, Fiber } from "effect";
 import { TestClock } from "effect/testing";
 import * as Gate from "../../src/processor/Gate.ts";
-
-/** The test's clock, on a machine whose time of day is `shifted` by so much. */
-const shiftable = Effect.map(Clock.Clock, (clock) => {
-  const shift = { millis: 0 };
-  const currentTimeMillisUnsafe = () =>
-    clock.currentTimeMillisUnsafe() + shift.millis;
-  const shifted: Clock.Clock = {
-    currentTimeMillisUnsafe,
-    currentTimeMillis: Effect.sync(currentTimeMillisUnsafe),
-    currentTimeNanosUnsafe: () =>
-      BigInt(currentTimeMillisUnsafe()) * 1_000_000n,
-    currentTimeNanos: Effect.sync(
-      () => BigInt(currentTimeMillisUnsafe()) * 1_000_000n,
-    ),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: clock.monotonicTimeNanos,
-    sleep: (duration) => clock.sleep(duration),
-  };
-  return { clock: shifted, shift };
-});
+import { shiftable } from "./shiftedClock.ts";
 
 describe("the gate", () => {
   it.effect("is open until it is closed, and again after its pause", () =>
