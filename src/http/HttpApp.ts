@@ -20,6 +20,7 @@ import * as Bodies from "./Bodies.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
+import { KeptPages } from "./KeptPages.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 
@@ -102,9 +103,12 @@ const otherMethods = HttpRouter.use((router) =>
 const edge = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { isDraining } = yield* Readiness;
+    const kept = yield* KeptPages;
     const placing = yield* Placing;
     const edge = Edge.make(isDraining);
-    yield* router.addGlobalMiddleware((app) => edge(placing.before(app)));
+    yield* router.addGlobalMiddleware((app) =>
+      edge(placing.before(kept.before(app))),
+    );
   }),
 );
 
@@ -124,7 +128,7 @@ const routerConfig = {
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
-      Layer.provide(Placing.layer),
+      Layer.provide([KeptPages.layer, Placing.layer]),
       Layer.provide(Admission.layer(options.maxInFlight)),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },
