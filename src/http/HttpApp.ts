@@ -21,6 +21,7 @@ import { Browsers } from "./Browsers.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
+import { KeptPages } from "./KeptPages.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 
@@ -107,10 +108,11 @@ const edge = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { isDraining } = yield* Readiness;
     const browsers = yield* Browsers;
+    const kept = yield* KeptPages;
     const placing = yield* Placing;
     const edge = Edge.make(isDraining);
     yield* router.addGlobalMiddleware((app) =>
-      edge(browsers.before(placing.before(app))),
+      edge(browsers.before(placing.before(kept.before(app)))),
     );
   }),
 );
@@ -131,7 +133,11 @@ const routerConfig = {
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
-      Layer.provide([Browsers.layer(options.allowedHosts), Placing.layer]),
+      Layer.provide([
+        Browsers.layer(options.allowedHosts),
+        KeptPages.layer,
+        Placing.layer,
+      ]),
       Layer.provide(Admission.layer(options.maxInFlight)),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },

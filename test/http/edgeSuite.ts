@@ -1,4 +1,6 @@
 /** What is true of every path, and the paths that are not about one order. */
+
+import { gunzipSync } from "node:zlib";
 import { OpenApi } from "effect/http-api";
 import { assert, describe, it } from "vitest";
 import { Api as Contract } from "../../src/api/Api.ts";
@@ -227,6 +229,30 @@ export const edgeSuite = (api: () => Api) => {
       assert.include(text, "# TYPE http_requests_total counter");
       assert.match(text, /^orders_placed_total\{outcome="created"\} \d+$/m);
     });
+  });
+
+  describe("the pages that never change", () => {
+    it.each(["/docs", "/openapi.json"])(
+      "are sent compressed to who can read that, and not again: %s",
+      async (path) => {
+        const plain = await api().get(path, { "accept-encoding": "identity" });
+        assert.strictEqual(plain.headers["content-encoding"], undefined);
+        const zipped = await api().get(path, {
+          "accept-encoding": "br;q=1, gzip;q=0.8",
+        });
+        assert.strictEqual(zipped.headers["content-encoding"], "gzip");
+        for (const { headers } of [plain, zipped]) {
+          assert.strictEqual(headers.vary, "Accept-Encoding");
+          assert.strictEqual(headers.etag, plain.headers.etag);
+        }
+        assert.strictEqual(gunzipSync(zipped.bytes).toString(), plain.text);
+        assert.isBelow(zipped.bytes.length, plain.text.length / 2);
+        const { etag = "" } = plain.headers;
+        const known = await api().get(path, { "if-none-match": etag });
+        assert.strictEqual(known.status, 304);
+        assert.strictEqual(known.text, "");
+      },
+    );
   });
 
   describe("the OpenAPI document", () => {
