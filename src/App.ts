@@ -69,7 +69,7 @@ const layer = <E>(
   runtime: Runtime,
   config: AppConfig,
   identity: Identity,
-  work: Layer.Layer<Fulfilment, E>,
+  work: Work<E>,
 ) => {
   const http = HttpApp.layer({
     maxBodySize: config.maxBodySize,
@@ -103,7 +103,7 @@ const layer = <E>(
       base: config.retryBase,
       cap: config.retryCap,
     },
-  }).pipe(Layer.provide(work));
+  }).pipe(Layer.provide(work.layer));
 
   const repository = OrderRepositorySql.layer.pipe(
     Layer.provideMerge(Database.layer),
@@ -125,7 +125,10 @@ const layer = <E>(
       supervisor: identity.supervisor,
     }),
     // Those under one supervisor need not all look whether there are orders.
-    SampleOrders.layer(identity.number === 1 ? config.sampleOrders : 0),
+    SampleOrders.layer({
+      count: identity.number === 1 ? config.sampleOrders : 0,
+      isWorkReal: work.isReal,
+    }),
     drainNotice,
   ).pipe(
     Layer.provideMerge(
@@ -152,15 +155,28 @@ const partitions = (config: AppConfig, { name }: Identity) =>
     ? PartitionsLocal.layer
     : PartitionsCluster.layer(name);
 
+/** What an order is placed for. */
+interface Work<E> {
+  readonly layer: Layer.Layer<Fulfilment, E>;
+  /** Whether it does something, not only takes time. */
+  readonly isReal: boolean;
+}
+
 /** The work that the settings ask for: the webhook's, or only time. */
-const workOf = (config: AppConfig) =>
+const workOf = (config: AppConfig): Work<BadSecret> =>
   config.fulfillmentUrl === undefined
-    ? FulfilmentSimulated.layer(config.processingTime)
-    : FulfilmentWebhook.layer({
-        url: config.fulfillmentUrl,
-        secret: config.fulfillmentSecret,
-        timeout: Duration.times(config.processingTimeout, 0.95),
-      });
+    ? {
+        layer: FulfilmentSimulated.layer(config.processingTime),
+        isReal: false,
+      }
+    : {
+        layer: FulfilmentWebhook.layer({
+          url: config.fulfillmentUrl,
+          secret: config.fulfillmentSecret,
+          timeout: Duration.times(config.processingTimeout, 0.95),
+        }),
+        isReal: true,
+      };
 
 /** Readiness goes red before anything else stops. */
 const drainNotice = Layer.effectDiscard(
@@ -211,7 +227,7 @@ const serve = Effect.fnUntraced(function* <E>(
   runtime: Runtime,
   config: AppConfig,
   identity: Identity,
-  work: Layer.Layer<Fulfilment, E>,
+  work: Work<E>,
 ) {
   const untilItFails = Effect.gen(function* () {
     const database = yield* Database;
@@ -290,8 +306,8 @@ export const run = <E extends { readonly message: string } = never>(
     if (args.instances !== undefined) {
       return yield* serveInMany(runtime, config, args, args.instances);
     }
-    const work: Layer.Layer<Fulfilment, E | BadSecret> =
-      ownWork ?? workOf(config);
+    const work: Work<E | BadSecret> =
+      ownWork === undefined ? workOf(config) : { layer: ownWork, isReal: true };
     const identity = identityOf(runtime, config, args);
     return yield* serve(runtime, config, identity, work);
   }).pipe(

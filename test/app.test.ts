@@ -135,6 +135,24 @@ describe("the service as a process", () => {
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
 
+  it.live("makes up no orders for a receiver that is real", () =>
+    Effect.gen(function* () {
+      const started = yield* service({
+        SAMPLE_ORDERS: "3",
+        FULFILLMENT_URL: "http://127.0.0.1:9/",
+      });
+      yield* Effect.promise(() =>
+        until("a word about the sample orders", async () =>
+          started.output().includes("no sample orders are placed"),
+        ),
+      );
+      const answer = yield* Effect.promise(() =>
+        fetch(`${started.url}/api/orders/`),
+      );
+      assert.deepStrictEqual(yield* Effect.promise(() => answer.json()), []);
+    }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+  );
+
   it.live("logs a line for each request and transition, without its body", () =>
     Effect.gen(function* () {
       const started = yield* service({ PROCESSING_TIME: "0 millis" });
