@@ -10,6 +10,7 @@ import { Orders } from "./orders/Orders.ts";
 import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
 import { Database } from "./persistence/Database.ts";
+import { InstanceName } from "./persistence/InstanceName.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import { Census } from "./processor/Census.ts";
 import * as Conservation from "./processor/Conservation.ts";
@@ -117,6 +118,15 @@ const layer = <E>(
           poolSize: config.databasePoolSize,
         });
 
+  const name =
+    config.databaseUrl === undefined
+      ? InstanceName.layerAlone
+      : InstanceName.layer({
+          ...identity.name,
+          // The name is a lock of a session, which nothing else goes through.
+          session: runtime.postgres({ url: config.databaseUrl, poolSize: 1 }),
+        });
+
   // The last to start is the first to stop: processing drains while HTTP
   // still answers, HTTP closes, and the database goes last.
   return Layer.mergeAll(
@@ -140,6 +150,7 @@ const layer = <E>(
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
     Layer.provideMerge(processor),
+    Layer.provideMerge(name),
     Layer.provideMerge(repository),
     Layer.provideMerge(database),
     Layer.provideMerge(observability(runtime, config, identity)),
@@ -231,8 +242,13 @@ const serve = Effect.fnUntraced(function* <E>(
 ) {
   const untilItFails = Effect.gen(function* () {
     const database = yield* Database;
+    const name = yield* InstanceName;
     const processor = yield* OrderProcessor;
-    return yield* Effect.raceFirst(database.refused, processor.collapsed);
+    return yield* Effect.raceAllFirst([
+      database.refused,
+      name.taken,
+      processor.collapsed,
+    ]);
   });
   const service = untilItFails.pipe(
     Effect.provide(layer(runtime, config, identity, work)),

@@ -50,8 +50,12 @@ export interface OrderProcessorOptions {
 const restartWait = (crashes: number) =>
   Duration.millis(Math.min(500 * 1.5 ** (crashes - 1), 10_000));
 
-/** Restarts within the window, over all actors, that are one too many. */
-const restartsMax = 20;
+/**
+ * Restarts in vain within the window, over all actors, that may be: an actor
+ * crashed again though it had been restarted within the window. The first crash
+ * of an actor is not counted, so that one event may crash every actor.
+ */
+const restartsInVainMax = 20;
 const restartsWindow = Duration.seconds(60);
 
 /**
@@ -133,18 +137,19 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   /** Owned partitions; with their actor while it runs. */
   const owned = new Map<Partition, OrderActor.OrderActor | undefined>();
   let turn = 0;
-  let restarts: Array<number> = [];
+  /** When they were. */
+  let restartsInVain: Array<bigint> = [];
 
-  /** Counts a crash; collapses the processor when there are too many. */
-  const spendRestart = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis;
-    const since = now - Duration.toMillis(restartsWindow);
-    restarts = [...restarts.filter((time) => time > since), now];
-    if (restarts.length <= restartsMax) return;
+  /** Counts a restart; collapses the processor when there are too many. */
+  const countRestartInVain = Effect.gen(function* () {
+    const now = yield* Clock.monotonicTimeNanos;
+    const since = now - Duration.toNanosUnsafe(restartsWindow);
+    restartsInVain = [...restartsInVain.filter((time) => time > since), now];
+    if (restartsInVain.length <= restartsInVainMax) return;
     yield* Deferred.fail(
       collapsed,
       new ProcessorCollapsed({
-        message: `order-processor actors crashed ${restarts.length} times within ${Duration.format(restartsWindow)}: giving up, so that whoever runs this process can act (see the errors above)`,
+        message: `order-processor actors were restarted in vain ${restartsInVain.length} times within ${Duration.format(restartsWindow)}: giving up, so that whoever runs this process can act (see the errors above)`,
       }),
     );
     return yield* Effect.never;
@@ -184,7 +189,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
         exit.cause,
       );
       yield* Metric.update(ProcessorMetrics.actorRestarts, 1);
-      yield* spendRestart;
+      if (crashes > 1) yield* countRestartInVain;
       yield* Effect.sleep(restartWait(crashes));
     }
   });

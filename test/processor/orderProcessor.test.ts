@@ -593,6 +593,38 @@ describe("the order processor", () => {
     }),
   );
 
+  it.effect("goes on after an event that crashes every actor once", () =>
+    Effect.gen(function* () {
+      const isStruck = yield* Ref.make(false);
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        const processor = yield* OrderProcessor;
+        const collapse = yield* Effect.forkChild(processor.collapsed);
+        yield* start;
+        yield* Ref.set(isStruck, true);
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(processor.status().down.length, partitions.length);
+        yield* Ref.set(isStruck, false);
+        yield* TestClock.adjust("500 millis");
+        assert.deepStrictEqual(processor.status().down, []);
+        assert.isUndefined(collapse.pollUnsafe());
+        yield* orders.place(newOrder("A"));
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(yield* statusOf("A"), "COMPLETED");
+      }).pipe(
+        Effect.provide(
+          service(oneSecond, {}, (repository) => ({
+            ...repository,
+            due: (asked, limit) =>
+              Effect.flatMap(Ref.get(isStruck), (crash) =>
+                crash ? Effect.die("struck") : repository.due(asked, limit),
+              ),
+          })),
+        ),
+      );
+    }),
+  );
+
   it.effect("gives up when actors crash more often than restarts help", () =>
     Effect.gen(function* () {
       const processor = yield* OrderProcessor;
