@@ -181,8 +181,10 @@ export const make = Effect.fnUntraced(function* (
     restore: Restore,
     wait = outageWaitMin,
   ): Effect.Effect<A> =>
-    Effect.catch(change, () => {
-      fault();
+    Effect.catch(change, ({ isHeld }) => {
+      // Another session holds the one order: that says nothing of the others.
+      if (isHeld === true) moved();
+      else fault();
       return Effect.andThen(
         restore(Effect.sleep(wait)),
         persist(
