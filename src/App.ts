@@ -9,6 +9,7 @@ import * as HttpApp from "./http/HttpApp.ts";
 import { Orders } from "./orders/Orders.ts";
 import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
+import { Connections } from "./persistence/Connections.ts";
 import { Database } from "./persistence/Database.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
@@ -112,7 +113,10 @@ const layer = <E>(
 
   const database =
     config.databaseUrl === undefined
-      ? runtime.embedded({ dataDir: config.dataDir })
+      ? Layer.provideMerge(
+          Connections.layerShared,
+          runtime.embedded({ dataDir: config.dataDir }),
+        )
       : runtime.postgres({
           url: config.databaseUrl,
           poolSize: config.databasePoolSize,

@@ -6,6 +6,7 @@ import * as NetworkFaults from "./scenarios/NetworkFaults.ts";
 import { overload } from "./scenarios/Overload.ts";
 import * as ReceiverFaults from "./scenarios/ReceiverFaults.ts";
 import * as ServiceFaults from "./scenarios/ServiceFaults.ts";
+import { stuckRow } from "./scenarios/StuckRow.ts";
 
 export const scenarios: ReadonlyArray<Scenario> = [
   ServiceFaults.kill,
@@ -20,6 +21,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   ReceiverFaults.receiverAway,
   ServiceFaults.clock,
   DatabaseFaults.heldSnapshot,
+  stuckRow,
   ServiceFaults.deploy,
   overload,
   ClusterFaults.clusterKill,

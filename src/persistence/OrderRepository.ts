@@ -26,7 +26,14 @@ import type { Partition } from "../domain/Partition.ts";
  */
 export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavailable>()(
   "RepositoryUnavailable",
-  { reason: Schema.String },
+  {
+    reason: Schema.String,
+    /**
+     * Only this order is out of reach: another session holds its row. Nothing
+     * was done with it.
+     */
+    isHeld: Schema.optionalKey(Schema.Boolean),
+  },
 ) {
   override get message() {
     return this.reason;

@@ -106,6 +106,7 @@ export const make = Effect.fnUntraced(function* (
     closeGate: gate.closeFor,
     isDraining: () => draining,
     onLostAnswer,
+    onHeld: moved,
     onBegun: moved,
   });
 

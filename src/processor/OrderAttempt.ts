@@ -53,6 +53,8 @@ export interface OrderAttemptOptions {
   readonly isDraining: () => boolean;
   /** Tells that an answer of the database was lost. */
   readonly onLostAnswer: () => void;
+  /** Tells that an order is out of reach for now, and nothing else is amiss. */
+  readonly onHeld: () => void;
   /** Tells that an order has begun, or was found not to be for us. */
   readonly onBegun: () => void;
 }
@@ -86,16 +88,16 @@ interface FailedWork {
  */
 export const persist = <A>(
   change: Effect.Effect<A, RepositoryUnavailable>,
-  onLostAnswer: () => void,
+  onUnavailable: (error: RepositoryUnavailable) => void,
   restore: Restore,
   wait = outageWaitMin,
 ): Effect.Effect<A> =>
-  Effect.catch(change, () => {
-    onLostAnswer();
+  Effect.catch(change, (error) => {
+    onUnavailable(error);
     const longer = Duration.min(Duration.times(wait, 2), outageWaitMax);
     return Effect.andThen(
       restore(Effect.sleep(wait)),
-      persist(change, onLostAnswer, restore, longer),
+      persist(change, onUnavailable, restore, longer),
     );
   });
 
@@ -115,7 +117,14 @@ export const make = Effect.fnUntraced(function* ({
   const change = <A>(
     asked: Effect.Effect<A, RepositoryUnavailable>,
     restore: Restore,
-  ) => persist(asked, options.onLostAnswer, restore);
+  ) =>
+    persist(
+      asked,
+      // Another session holds the one order: that says nothing of the others.
+      ({ isHeld }) =>
+        isHeld === true ? options.onHeld() : options.onLostAnswer(),
+      restore,
+    );
 
   const stale = (attempt: Attempt) => {
     measure(ProcessorMetrics.attemptsEnded.stale, 1);
