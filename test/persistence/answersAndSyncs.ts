@@ -12,6 +12,7 @@ import {
   UserId,
 } from "../../src/domain/Order.ts";
 import { Partition } from "../../src/domain/Partition.ts";
+import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
@@ -99,6 +100,7 @@ const program = Effect.gen(function* () {
   Effect.provide(
     OrderRepositorySql.layer.pipe(
       Layer.provideMerge(Database.layer),
+      Layer.provideMerge(Connections.layerShared),
       Layer.provideMerge(Embedded.layer({ dataDir })),
     ),
   ),
