@@ -9,8 +9,11 @@ import * as HttpApp from "./http/HttpApp.ts";
 import { Orders } from "./orders/Orders.ts";
 import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
+import { Connections } from "./persistence/Connections.ts";
 import { Database } from "./persistence/Database.ts";
+import { InstanceName } from "./persistence/InstanceName.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import { Census } from "./processor/Census.ts";
 import * as Conservation from "./processor/Conservation.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
@@ -18,6 +21,7 @@ import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
+import type { BadSecret } from "./processor/WebhookSignature.ts";
 import * as Arguments from "./runtime/Arguments.ts";
 import * as Observability from "./runtime/Observability.ts";
 import {
@@ -67,11 +71,13 @@ const layer = <E>(
   runtime: Runtime,
   config: AppConfig,
   identity: Identity,
-  work: Layer.Layer<Fulfilment, E>,
+  work: Work<E>,
 ) => {
   const http = HttpApp.layer({
     maxBodySize: config.maxBodySize,
+    maxBodies: config.maxBodies,
     maxInFlight: config.maxInFlight,
+    allowedHosts: config.allowedHosts,
     readSmallBody: runtime.readSmallBody,
   }).pipe(
     Layer.provideMerge(
@@ -99,7 +105,7 @@ const layer = <E>(
       base: config.retryBase,
       cap: config.retryCap,
     },
-  }).pipe(Layer.provide(work));
+  }).pipe(Layer.provide(work.layer));
 
   const repository = OrderRepositorySql.layer.pipe(
     Layer.provideMerge(Database.layer),
@@ -107,10 +113,22 @@ const layer = <E>(
 
   const database =
     config.databaseUrl === undefined
-      ? runtime.embedded({ dataDir: config.dataDir })
+      ? Layer.provideMerge(
+          Connections.layerShared,
+          runtime.embedded({ dataDir: config.dataDir }),
+        )
       : runtime.postgres({
           url: config.databaseUrl,
           poolSize: config.databasePoolSize,
+        });
+
+  const name =
+    config.databaseUrl === undefined
+      ? InstanceName.layerAlone
+      : InstanceName.layer({
+          ...identity.name,
+          // The name is a lock of a session, which nothing else goes through.
+          session: runtime.postgres({ url: config.databaseUrl, poolSize: 1 }),
         });
 
   // The last to start is the first to stop: processing drains while HTTP
@@ -121,15 +139,22 @@ const layer = <E>(
       supervisor: identity.supervisor,
     }),
     // Those under one supervisor need not all look whether there are orders.
-    SampleOrders.layer(identity.number === 1 ? config.sampleOrders : 0),
+    SampleOrders.layer({
+      count: identity.number === 1 ? config.sampleOrders : 0,
+      isWorkReal: work.isReal,
+    }),
     drainNotice,
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(partitions(config, identity), Conservation.layer),
+      Layer.mergeAll(
+        partitions(config, identity),
+        Conservation.layer.pipe(Layer.provide(Census.layer)),
+      ),
     ),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
     Layer.provideMerge(processor),
+    Layer.provideMerge(name),
     Layer.provideMerge(repository),
     Layer.provideMerge(database),
     Layer.provideMerge(observability(runtime, config, identity)),
@@ -145,15 +170,28 @@ const partitions = (config: AppConfig, { name }: Identity) =>
     ? PartitionsLocal.layer
     : PartitionsCluster.layer(name);
 
+/** What an order is placed for. */
+interface Work<E> {
+  readonly layer: Layer.Layer<Fulfilment, E>;
+  /** Whether it does something, not only takes time. */
+  readonly isReal: boolean;
+}
+
 /** The work that the settings ask for: the webhook's, or only time. */
-const workOf = (config: AppConfig) =>
+const workOf = (config: AppConfig): Work<BadSecret> =>
   config.fulfillmentUrl === undefined
-    ? FulfilmentSimulated.layer(config.processingTime)
-    : FulfilmentWebhook.layer({
-        url: config.fulfillmentUrl,
-        secret: config.fulfillmentSecret,
-        timeout: Duration.times(config.processingTimeout, 0.95),
-      });
+    ? {
+        layer: FulfilmentSimulated.layer(config.processingTime),
+        isReal: false,
+      }
+    : {
+        layer: FulfilmentWebhook.layer({
+          url: config.fulfillmentUrl,
+          secret: config.fulfillmentSecret,
+          timeout: Duration.times(config.processingTimeout, 0.95),
+        }),
+        isReal: true,
+      };
 
 /** Readiness goes red before anything else stops. */
 const drainNotice = Layer.effectDiscard(
@@ -204,12 +242,17 @@ const serve = Effect.fnUntraced(function* <E>(
   runtime: Runtime,
   config: AppConfig,
   identity: Identity,
-  work: Layer.Layer<Fulfilment, E>,
+  work: Work<E>,
 ) {
   const untilItFails = Effect.gen(function* () {
     const database = yield* Database;
+    const name = yield* InstanceName;
     const processor = yield* OrderProcessor;
-    return yield* Effect.raceFirst(database.refused, processor.collapsed);
+    return yield* Effect.raceAllFirst([
+      database.refused,
+      name.taken,
+      processor.collapsed,
+    ]);
   });
   const service = untilItFails.pipe(
     Effect.provide(layer(runtime, config, identity, work)),
@@ -283,8 +326,8 @@ export const run = <E extends { readonly message: string } = never>(
     if (args.instances !== undefined) {
       return yield* serveInMany(runtime, config, args, args.instances);
     }
-    const work: Layer.Layer<Fulfilment, E | FulfilmentWebhook.BadSecret> =
-      ownWork ?? workOf(config);
+    const work: Work<E | BadSecret> =
+      ownWork === undefined ? workOf(config) : { layer: ownWork, isReal: true };
     const identity = identityOf(runtime, config, args);
     return yield* serve(runtime, config, identity, work);
   }).pipe(

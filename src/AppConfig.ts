@@ -47,6 +47,43 @@ const databaseUrl = (name: string) =>
     name,
   ).pipe(Config.map((url) => Redacted.make(url)));
 
+/** Where orders are posted to: there may be a token in it, but no password. */
+const receiverUrl = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) => {
+        const url = URL.parse(text);
+        if (!/^https?:$/.test(url?.protocol ?? "")) {
+          return "must be a URL such as https://host/path";
+        }
+        return url?.username === "" && url.password === ""
+          ? undefined
+          : "must hold no user or password: calls are signed with FULFILLMENT_SECRET";
+      }),
+    ),
+    name,
+  ).pipe(Config.map((text) => Redacted.make(new URL(text))));
+
+const isHost = (host: string) =>
+  host === "*" ||
+  (/^[^\s/\\?#@]+$/.test(host) && URL.canParse(`http://${host}`));
+
+/** Names with or without a port, separated by commas; "*" is any. */
+const hosts = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        hostsIn(text).every(isHost)
+          ? undefined
+          : "must be names such as orders.example, localhost:8000 or [::1]; or *",
+      ),
+    ),
+    name,
+  ).pipe(Config.map(hostsIn));
+
+const hostsIn = (text: string): ReadonlyArray<string> =>
+  text.split(",").map((host) => host.trim());
+
 /** A length of time such as "1 second", "250 millis" or "5 minutes". */
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
@@ -59,6 +96,7 @@ const optional = <A>(config: Config.Config<A>) =>
 export const AppConfig = Config.all({
   host: Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1")),
   port: port("PORT").pipe(Config.withDefault(8000)),
+  allowedHosts: optional(hosts("ALLOWED_HOSTS")),
   runnerHost: optional(Config.NonEmptyString("RUNNER_HOST")),
   runnerPort: optional(port("RUNNER_PORT")),
   databaseUrl: optional(databaseUrl("DATABASE_URL")),
@@ -70,11 +108,14 @@ export const AppConfig = Config.all({
   maxAttempts: count("MAX_ATTEMPTS", 8, 1),
   retryBase: time("RETRY_BASE", Duration.seconds(1)),
   retryCap: time("RETRY_CAP", Duration.minutes(5)),
-  fulfillmentUrl: optional(Config.URL("FULFILLMENT_URL")),
+  fulfillmentUrl: optional(receiverUrl("FULFILLMENT_URL")),
   fulfillmentSecret: optional(Config.Redacted("FULFILLMENT_SECRET")),
   shutdownTimeout: time("SHUTDOWN_TIMEOUT", Duration.seconds(20)),
   maxBodySize: Config.ByteSize("MAX_BODY_SIZE").pipe(
     Config.withDefault(ByteSize.mebibytes(1)),
+  ),
+  maxBodies: Config.ByteSize("MAX_BODIES").pipe(
+    Config.withDefault(ByteSize.mebibytes(64)),
   ),
   maxInFlight: count("MAX_IN_FLIGHT", 2000, 1),
   sampleOrders: count("SAMPLE_ORDERS", 0, 0),

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
@@ -55,7 +55,11 @@ describe("the service as a process", () => {
     ["PROCESSING_CONCURRENCY", "0", /PROCESSING_CONCURRENCY.*at least 1/],
     ["LOG_LEVEL", "loud", /LOG_LEVEL/],
     ["MAX_BODY_SIZE", "big", /MAX_BODY_SIZE/],
+    ["MAX_BODIES", "many", /MAX_BODIES/],
     ["FULFILLMENT_SECRET", "whsec_***", /FULFILLMENT_SECRET/],
+    ["FULFILLMENT_URL", "host/hook", /FULFILLMENT_URL.*such as https:/],
+    ["ALLOWED_HOSTS", "https://a.example", /ALLOWED_HOSTS.*or \*/],
+    ["ALLOWED_HOSTS", "a.example,", /ALLOWED_HOSTS.*such as/],
   ] as const)(
     "says in one line that %s=%s will not do",
     ([name, value, words]) =>
@@ -69,6 +73,24 @@ describe("the service as a process", () => {
         assert.strictEqual(output.split("\n").length, 1, output);
         assert.match(output, words);
       }),
+  );
+
+  it.live.each([
+    "http://user:s3cret@127.0.0.1:1/hook?token=t0ken",
+    "http://s3cret@127.0.0.1:1/t0ken",
+    "ftp://127.0.0.1/hook?token=t0ken",
+    "http://a host/s3cret?token=t0ken",
+  ])("refuses a receiver's address without repeating it: %s", (url) =>
+    Effect.promise(async () => {
+      const { exit, output } = await refusal({
+        DATABASE_URL: "postgres://127.0.0.1:1/none",
+        FULFILLMENT_URL: url,
+      });
+      assert.strictEqual(exit, 1);
+      assert.strictEqual(output.split("\n").length, 1, output);
+      assert.match(output, /FULFILLMENT_URL: must/);
+      assert.notMatch(output, /s3cret|t0ken/);
+    }),
   );
 
   it.live("says in one line that its port is taken", () =>
@@ -110,6 +132,24 @@ describe("the service as a process", () => {
         }),
       );
       assert.strictEqual(orders.length, 3);
+    }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+  );
+
+  it.live("makes up no orders for a receiver that is real", () =>
+    Effect.gen(function* () {
+      const started = yield* service({
+        SAMPLE_ORDERS: "3",
+        FULFILLMENT_URL: "http://127.0.0.1:9/",
+      });
+      yield* Effect.promise(() =>
+        until("a word about the sample orders", async () =>
+          started.output().includes("no sample orders are placed"),
+        ),
+      );
+      const answer = yield* Effect.promise(() =>
+        fetch(`${started.url}/api/orders/`),
+      );
+      assert.deepStrictEqual(yield* Effect.promise(() => answer.json()), []);
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
 
@@ -175,6 +215,98 @@ describe("the service as a process", () => {
           assert.fail(`only these: ${Array.from(names).join(", ")}`),
         ),
       );
+    }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+  );
+});
+
+/** A server that answers as it is told, and what it has received. */
+const listening = (
+  answer: (url: string) => readonly [status: number, body: string],
+) =>
+  Effect.acquireRelease(
+    Effect.callback<{ port: number; received: Array<string>; server: Server }>(
+      (resume) => {
+        const received: Array<string> = [];
+        const server = createServer((request, response) => {
+          let body = "";
+          request.on("data", (chunk) => {
+            body += chunk;
+          });
+          request.on("end", () => {
+            received.push(`${JSON.stringify(request.headers)}${body}`);
+            const [status, words] = answer(request.url ?? "");
+            response.writeHead(status).end(words);
+          });
+        });
+        server.listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as { port: number };
+          resume(Effect.succeed({ port, received, server }));
+        });
+      },
+    ),
+    ({ server }) =>
+      Effect.sync(() => {
+        server.closeAllConnections();
+        server.close();
+      }),
+  );
+
+describe.each(runtimes)("the service on %s, with a receiver", (runtime) => {
+  it.live("tells nobody its address, whatever it answers", () =>
+    Effect.gen(function* () {
+      const collector = yield* listening(() => [200, "{}"]);
+      const receiver = yield* listening((url) => [
+        404,
+        `Cannot POST ${url} because of your order`,
+      ]);
+      const started = yield* service(
+        {
+          FULFILLMENT_URL: `http://127.0.0.1:${receiver.port}/h00k?token=t0ken`,
+          OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.port}`,
+          LOG_LEVEL: "All",
+        },
+        runtime,
+      );
+      const errorOf = (order_id: string, words: RegExp) =>
+        Effect.promise(() =>
+          until(`an error like ${words}`, async () => {
+            const found = await fetch(`${started.url}/api/orders/${order_id}`);
+            const { last_error } = (await found.json()) as {
+              last_error: string | null;
+            };
+            return words.test(last_error ?? "") && last_error;
+          }),
+        );
+      yield* Effect.promise(() => place(started.url, "A"));
+      const answered = yield* errorOf("A", /answered/);
+      assert.strictEqual(answered, "the receiver answered 404");
+      receiver.server.closeAllConnections();
+      receiver.server.close();
+      yield* Effect.promise(() => place(started.url, "B"));
+      const refused = yield* errorOf("B", /did not answer/);
+      assert.match(
+        refused ?? "",
+        /^the receiver did not answer: (ECONNREFUSED|os error \d+)$/,
+      );
+      const metrics = yield* Effect.promise(() =>
+        fetch(`${started.url}/metrics`).then((_) => _.text()),
+      );
+      const spans = yield* Effect.promise(() =>
+        until("spans of both attempts", async () => {
+          const all = collector.received.join("\n");
+          return /did not answer/.test(all) && all;
+        }),
+      );
+      // Its words are in the log, its address nowhere.
+      assert.match(started.output(), /"order_id":"A".*because of your order/);
+      for (const told of [started.output(), metrics, spans]) {
+        assert.notMatch(told, new RegExp(`h00k|t0ken|:${receiver.port}`));
+      }
+      // A receiver that traces as well can tell whose call it was.
+      const [, traceId] = /"traceparent":"00-(\w+)-/.exec(
+        receiver.received[0] ?? "",
+      ) as unknown as [string, string];
+      assert.include(spans, traceId);
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
 });

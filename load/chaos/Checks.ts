@@ -182,3 +182,9 @@ export const differences = (
       (status) =>
         `${what} ${counts[status]} ${status}, the table has ${rows[status]}`,
     );
+
+/** The value of a gauge without labels, in Prometheus' text. */
+export const gaugeIn = (text: string, name: string): number | undefined => {
+  const line = text.split("\n").find((_) => _.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.split(" ")[1]);
+};

@@ -14,6 +14,7 @@ import {
 import { SqlClient } from "effect/sql";
 import type { OrderId } from "../../src/domain/Order.ts";
 import type { Partition } from "../../src/domain/Partition.ts";
+import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import {
   type Attempt,
@@ -36,6 +37,7 @@ export const open = (databaseUrl: string): NewOwner => {
   const runtime = ManagedRuntime.make(
     OrderRepositorySql.layer.pipe(
       Layer.provideMerge(Database.layer),
+      Layer.provideMerge(Connections.layerShared),
       Layer.provideMerge(
         PgClient.layer({
           url: Redacted.make(databaseUrl),

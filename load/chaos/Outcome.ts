@@ -49,6 +49,8 @@ export interface Outcome {
     readonly worked: number | undefined;
     readonly answered: number | undefined;
   };
+  /** From the end of the last fault until all placed before it were at an end. */
+  readonly backlogSeconds: number | undefined;
   /** From the last order answered to the last one at its end. */
   readonly settledSeconds: number;
   /** Orders completed a second. */
@@ -104,15 +106,25 @@ const readDatabase = (stage: Stage) =>
 
 type Found = Awaited<ReturnType<typeof readDatabase>>;
 
-/** The counts by status, as each instance tells them. */
-const readMetrics = ({ instances }: Stage) =>
+/** What an instance tells of the orders. */
+interface Told {
+  readonly counts: Checks.StatusCounts;
+  /** What it has not found of them, counting them itself. */
+  readonly unaccounted: number;
+}
+
+const readMetrics = ({ instances }: Stage): Promise<ReadonlyArray<Told>> =>
   Promise.all(
     instances.map(async ({ url }) => {
       const answer = await fetch(`${url}/api/orders/metrics/`);
       const metrics = (await answer.json()) as {
         readonly status_counts: Checks.StatusCounts;
       };
-      return metrics.status_counts;
+      const text = await (await fetch(`${url}/metrics`)).text();
+      return {
+        counts: metrics.status_counts,
+        unaccounted: Checks.gaugeIn(text, "orders_unaccounted") ?? 0,
+      };
     }),
   );
 
@@ -176,7 +188,7 @@ const ordersOf = (
   scenario: Scenario,
   { receiver }: Stage,
   { changes, orders, statistics }: Found,
-  metrics: ReadonlyArray<Checks.StatusCounts>,
+  metrics: ReadonlyArray<Told>,
 ) => {
   const { ledger } = receiver;
   const completed = orders.filter((_) => _.status === "COMPLETED");
@@ -201,9 +213,10 @@ const ordersOf = (
     rows,
     unconserved: [
       ...Checks.differences("order_statistics has", statistics, rows),
-      ...metrics.flatMap((told) =>
-        Checks.differences("the metrics have", told, rows),
-      ),
+      ...metrics.flatMap(({ counts, unaccounted }) => [
+        ...Checks.differences("the metrics have", counts, rows),
+        ...(unaccounted === 0 ? [] : [`orders_unaccounted is ${unaccounted}`]),
+      ]),
     ],
   };
 };
@@ -253,6 +266,11 @@ export const settle = async (
     lost: Checks.lost([...answered.keys()].map(Load.orderOf), stored),
     ...ordersOf(scenario, stage, found, metrics),
     recovery,
+    backlogSeconds: Recovery.backlogSeconds(
+      stage.faultsOver,
+      found.orders,
+      found.changes,
+    ),
     recoverySeconds:
       recovery.worked === undefined || recovery.answered === undefined
         ? undefined

@@ -23,6 +23,8 @@ export interface PlayOptions {
   readonly seed: number;
   readonly isShort: boolean;
   readonly postgres: Postgres;
+  /** How long `receiver-away` keeps the receiver away, if not the usual time. */
+  readonly awaySeconds?: number | undefined;
   readonly say: (line: string) => void;
   /** Where to leave what the service wrote. */
   readonly logDir?: string | undefined;
@@ -33,6 +35,9 @@ const warmUpSeconds = [3, 0.5] as const;
 const beforeSeconds = [5, 0.7] as const;
 const settleSeconds = [2, 0.3] as const;
 const afterSeconds = [5, 0.7] as const;
+
+/** How long `receiver-away` keeps the receiver away, full and short. */
+const awaySeconds = [48, 9] as const;
 
 /** The rate is so much lower in the short form, which has no time to warm up. */
 const shortShare = 3;
@@ -100,6 +105,7 @@ export const play = async (
     postgres: options.postgres,
     random: SeededRandom.make(options.seed, scenario.name),
     isShort: options.isShort,
+    awaySeconds: options.awaySeconds ?? awaySeconds[options.isShort ? 1 : 0],
     instances,
     isProxied: scenario.isProxied ?? false,
     settings: scenario.settings ?? {},

@@ -26,6 +26,15 @@ export const poisons = {
 } as const;
 export type Poison = keyof typeof poisons;
 
+/** How the receiver can be away for every order. */
+export type Away =
+  /** Nobody listens. */
+  | "refused"
+  /** Calls are never answered. */
+  | "hangs"
+  /** Every call gets this status. */
+  | number;
+
 /** The mark of an order, if it has one. */
 export const poisonOf = (order_id: string): Poison | undefined =>
   Object.values(poisons).find((poison) => order_id.includes(`-${poison}-`));
@@ -47,6 +56,10 @@ export interface Receiver {
   /** Refuses connections from now on, and ends those there are. */
   readonly down: () => Promise<void>;
   readonly up: () => Promise<void>;
+  /** Is away so from now on, until it is so otherwise, or `up`. */
+  readonly away: (how: Away) => Promise<void>;
+  /** From now on, works orders too that made it hang or answer garbage. */
+  readonly mend: () => void;
   /** Calls get no answer until `release`. */
   readonly hold: () => void;
   /** Answers the calls held, each as `status` says, and holds no more. */
@@ -75,6 +88,8 @@ export const open = async (): Promise<Receiver> => {
   const clockOff = new Set<number>();
   let badSignatures = 0;
   let isHolding = false;
+  let isMended = false;
+  let awayAs: Away | undefined;
   let held: Array<{ order_id: string; response: ServerResponse }> = [];
   let server: Server | undefined;
   let port = 0;
@@ -119,9 +134,14 @@ export const open = async (): Promise<Receiver> => {
       Number(request.headers["webhook-timestamp"]) -
         Math.floor(Date.now() / 1000),
     );
+    if (awayAs === "hangs") return;
+    if (typeof awayAs === "number") {
+      answer(order_id, response, awayAs);
+      return;
+    }
     const poison = poisonOf(order_id);
-    if (poison === "hangs") return;
-    if (poison === "garbage") {
+    if (poison === "hangs" && !isMended) return;
+    if (poison === "garbage" && !isMended) {
       response.socket?.end("\u0000 no HTTP at all \r\n\r\n");
       return;
     }
@@ -133,7 +153,7 @@ export const open = async (): Promise<Receiver> => {
     setTimeout(() => answer(order_id, response, status), workMillis);
   };
 
-  const up = () =>
+  const listen = () =>
     new Promise<void>((resolve, reject) => {
       const listening = createServer((request, response) => {
         // A call that breaks off has no one to answer.
@@ -156,6 +176,17 @@ export const open = async (): Promise<Receiver> => {
       server = undefined;
     });
 
+  const up = async () => {
+    awayAs = undefined;
+    if (server === undefined) await listen();
+  };
+
+  const away = async (how: Away) => {
+    awayAs = how;
+    if (how === "refused") await down();
+    else if (server === undefined) await listen();
+  };
+
   await up();
   return {
     url: `http://127.0.0.1:${port}/effects`,
@@ -164,6 +195,10 @@ export const open = async (): Promise<Receiver> => {
     badSignatures: () => badSignatures,
     down,
     up,
+    away,
+    mend: () => {
+      isMended = true;
+    },
     hold: () => {
       isHolding = true;
     },

@@ -90,3 +90,26 @@ export function* standstills(
     if (!isAtEnd) yield { from, to: Number.POSITIVE_INFINITY };
   }
 }
+
+/**
+ * How long after the end of the last fault all orders placed before that were
+ * at an end; infinite if one is not, `undefined` when no fault ended.
+ */
+export const backlogSeconds = (
+  faultsOver: ReadonlyArray<number>,
+  orders: Iterable<Pick<Checks.StoredOrder, "order_id" | "created_at">>,
+  changes: ReadonlyArray<Checks.Transition>,
+): number | undefined => {
+  const over = faultsOver.at(-1);
+  if (over === undefined) return undefined;
+  const ends = new Map<string, number>();
+  for (const { at, became, order_id } of changes) {
+    if (Checks.isFinal(became)) ends.set(order_id, at);
+  }
+  let last = over;
+  for (const { created_at, order_id } of orders) {
+    if (created_at >= over) continue;
+    last = Math.max(last, ends.get(order_id) ?? Number.POSITIVE_INFINITY);
+  }
+  return (last - over) / 1000;
+};

@@ -6,6 +6,7 @@ import * as NetworkFaults from "./scenarios/NetworkFaults.ts";
 import { overload } from "./scenarios/Overload.ts";
 import * as ReceiverFaults from "./scenarios/ReceiverFaults.ts";
 import * as ServiceFaults from "./scenarios/ServiceFaults.ts";
+import { stuckRow } from "./scenarios/StuckRow.ts";
 
 export const scenarios: ReadonlyArray<Scenario> = [
   ServiceFaults.kill,
@@ -17,8 +18,10 @@ export const scenarios: ReadonlyArray<Scenario> = [
   ServiceFaults.freeze,
   ReceiverFaults.poison,
   ReceiverFaults.receiverDown,
+  ReceiverFaults.receiverAway,
   ServiceFaults.clock,
   DatabaseFaults.heldSnapshot,
+  stuckRow,
   ServiceFaults.deploy,
   overload,
   ClusterFaults.clusterKill,

@@ -17,6 +17,8 @@ export interface StageOptions {
   readonly random: SeededRandom;
   /** The short form: less of everything. */
   readonly isShort: boolean;
+  /** How long `receiver-away` keeps the receiver away. */
+  readonly awaySeconds: number;
   /** How many instances share the database. */
   readonly instances: number;
   /** Whether instances reach the database each through a `PgProxy`. */

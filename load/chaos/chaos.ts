@@ -18,6 +18,7 @@ that must hold did not.
 
   --short      a short form of each: some two minutes in all
   --seed N     replays the faults of a run (default: a new one, told first)
+  --away N     seconds that receiver-away keeps the receiver away (48; 9 short)
   --json FILE  writes all figures as JSON
   --verbose    tells of every fault
   --logs DIR   leaves there what the service wrote
@@ -39,6 +40,7 @@ const { positionals, values } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
     seed: { type: "string" },
+    away: { type: "string" },
     json: { type: "string" },
     logs: { type: "string" },
     verbose: { type: "boolean", default: false },
@@ -59,6 +61,8 @@ const playAll = async (
       const played = await play(scenario, {
         ...options,
         postgres,
+        awaySeconds:
+          values.away === undefined ? undefined : Number(values.away),
         logDir: values.logs,
         say: (line) => {
           if (values.verbose) process.stderr.write(`${line}\n`);

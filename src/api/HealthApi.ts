@@ -17,7 +17,10 @@ export class HealthApi extends HttpApiGroup.make("health")
     HttpApiEndpoint.get("live", "/health/live", {
       success: Live,
     }).annotateMerge(
-      OpenApi.annotations({ summary: "Whether the process lives" }),
+      OpenApi.annotations({
+        summary: "Whether the process lives",
+        description: "200 for as long as it answers at all.",
+      }),
     ),
     HttpApiEndpoint.get("ready", "/health/ready", {
       success: Ready,
@@ -30,4 +33,10 @@ export class HealthApi extends HttpApiGroup.make("health")
       }),
     ),
   )
-  .annotateMerge(OpenApi.annotations({ title: "Health" })) {}
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Health",
+      description:
+        "For whoever runs the service: its orchestrator, its load balancer.",
+    }),
+  ) {}

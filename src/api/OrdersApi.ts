@@ -85,7 +85,9 @@ const time = (description: string) =>
     .pipe(Schema.decodeTo(Schema.DateTimeUtcFromString));
 
 const OptionalUserId = Schema.optional(
-  Once.pipe(Schema.decodeTo(UserId, SchemaTransformation.trim())),
+  Once.annotate({ description: "Only this user's orders." }).pipe(
+    Schema.decodeTo(UserId, SchemaTransformation.trim()),
+  ),
 );
 
 /** How many FAILED orders are retried when nobody says how many. */
@@ -118,7 +120,9 @@ export const RetriedOrders = Schema.Struct({
 }).annotate({ identifier: "RetriedOrders" });
 
 /** The path of one order; any text may be asked for. */
-const OrderPath = { order_id: Schema.String };
+const OrderPath = {
+  order_id: Schema.String.annotate({ description: "As it was placed." }),
+};
 
 const ETag = Schema.String.annotate({
   description: "Names this state of the order.",
@@ -136,6 +140,7 @@ const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
       parameter.name === "limit"
         ? {
             ...parameter,
+            description: "At most so many.",
             schema: {
               type: "integer",
               minimum: 1,
@@ -183,7 +188,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             Schema.Literals(OrderStatus.literals).annotate({
               message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
             }),
-          ),
+          ).annotate({ description: "Repeat it for several." }),
         ),
         user_id: OptionalUserId,
         created_after: Schema.optional(time("Inclusive.")),
@@ -211,7 +216,13 @@ export class OrdersApi extends HttpApiGroup.make("orders")
     HttpApiEndpoint.get("metrics", "/api/orders/metrics/", {
       success: OrderMetrics,
       error: Unavailable,
-    }).annotateMerge(OpenApi.annotations({ summary: "Count orders" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Count orders",
+        description:
+          "Counts are kept as orders move, so that asking costs the same however many there are.",
+      }),
+    ),
     HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
       query: {
         user_id: OptionalUserId,
@@ -239,7 +250,11 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       ),
     HttpApiEndpoint.get("find", "/api/orders/:order_id/", {
       params: OrderPath,
-      headers: { "if-none-match": Schema.optional(Schema.String) },
+      headers: {
+        "if-none-match": Schema.optional(
+          Schema.String.annotate({ description: "The `ETag` of an answer." }),
+        ),
+      },
       success: [
         HttpApiSchema.WithHeaders(Order, { etag: ETag }),
         HttpApiSchema.Empty(304).annotate({
@@ -247,7 +262,13 @@ export class OrdersApi extends HttpApiGroup.make("orders")
         }),
       ],
       error: [OrderNotFound, Unavailable],
-    }).annotateMerge(OpenApi.annotations({ summary: "Find an order" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Find an order",
+        description:
+          "With the `ETag` that you have in `If-None-Match`: 304 while the order is still the same.",
+      }),
+    ),
     HttpApiEndpoint.post("cancel", "/api/orders/:order_id/cancel/", {
       params: OrderPath,
       success: Order,
@@ -271,4 +292,10 @@ export class OrdersApi extends HttpApiGroup.make("orders")
     ),
   )
   .middleware(HttpApiMiddleware.ProblemDetails)
-  .annotateMerge(OpenApi.annotations({ title: "Orders" })) {}
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Orders",
+      description:
+        "Place orders, follow them, and act where one has to be cancelled or tried again.",
+    }),
+  ) {}

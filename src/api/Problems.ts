@@ -70,6 +70,23 @@ export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   },
 ) {}
 
+/** A page of another site asked for a change; only a browser is told so. */
+export class CrossSite extends HttpApiError.Problem<CrossSite>()("CrossSite", {
+  type: "urn:order-service:cross-site",
+  status: 403,
+  title: "Another site may change nothing here",
+}) {}
+
+/** The request's `Host` is no name of this service. */
+export class Misdirected extends HttpApiError.Problem<Misdirected>()(
+  "Misdirected",
+  {
+    type: "urn:order-service:misdirected",
+    status: 421,
+    title: "This service does not go by that name",
+  },
+) {}
+
 /** `GET /health/ready` while the service should get no traffic. */
 export class NotReady extends HttpApiError.Problem<NotReady>()("NotReady", {
   type: "urn:order-service:not-ready",

@@ -9,8 +9,7 @@ import { OrderStatus } from "./OrderStatus.ts";
 export const reservedOrderIds: ReadonlySet<string> = new Set([
   ".",
   "..",
-  "metrics",
-  "retry",
+  ...["metrics", "retry", "cancel", "batch", "export", "history"],
 ]);
 
 const idMaxCharacters = 50;
@@ -130,9 +129,7 @@ const itemFault = (value: unknown, depth: number): string | undefined => {
 };
 
 /** 1..1000 JSON values, none null, kept as given. */
-export const ItemIds = Schema.Array(
-  Schema.Unknown.annotate({ description: "Any JSON value but null." }),
-)
+export const ItemIds = Schema.Array(Schema.Unknown)
   .annotate({ message: "must be an array of items" })
   .check(
     Schema.isMinLength(1, { message: "must name at least one item" }),
@@ -145,7 +142,14 @@ export const ItemIds = Schema.Array(
           const fault = item === null ? "must not be null" : itemFault(item, 0);
           return fault === undefined ? [] : [{ path: [index], issue: fault }];
         }),
-      { toJsonSchema: () => ({}) },
+      {
+        toJsonSchema: () => ({
+          items: {
+            description: "Any JSON value but null.",
+            not: { type: "null" },
+          },
+        }),
+      },
     ),
   )
   .annotate({

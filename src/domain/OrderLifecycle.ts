@@ -9,6 +9,8 @@
  *           FAILED ---+  | CANCELLED         |
  *             ^          +------- retryable, attempts left: waits
  *             +------------------ final, or attempts used up (dead letter)
+ *
+ * An attempt that was not made is refunded: PROCESSING to PENDING, uncounted.
  */
 import { Duration } from "effect";
 import type { OrderStatus } from "./OrderStatus.ts";
@@ -21,7 +23,7 @@ export const moves = {
   postpone: { from: "PROCESSING", to: "PENDING" },
   /** The attempt failed for good: a dead letter. */
   bury: { from: "PROCESSING", to: "FAILED" },
-  /** The attempt was cut off by a drain: it is refunded. */
+  /** The attempt was not made, or cut off by a drain: it is refunded. */
   release: { from: "PROCESSING", to: "PENDING" },
   cancel: { from: "PENDING", to: "CANCELLED" },
   retry: { from: "FAILED", to: "PENDING" },
@@ -52,10 +54,37 @@ export type AfterFailure =
   | { readonly status: "PENDING"; readonly wait: Duration.Duration }
   | { readonly status: "FAILED" };
 
+/** The longest wait that anybody may ask for, as by an HTTP `Retry-After`. */
+const askedMax = Duration.hours(1);
+
+/** The longest wait of an order's own for what is away: soon after its return. */
+const awayCap = Duration.seconds(30);
+
 /**
- * The wait after attempt n is base x 2^(n-1), at most `cap`, of which a random
- * half is taken off so that orders that failed together do not return
- * together; a wait that was asked for is kept as the least, also up to `cap`.
+ * base x 2^(number-1), at most `cap`, of which a random half is taken off so
+ * that orders that failed together do not return together; a wait that was
+ * asked for is kept as the least.
+ */
+const growingWait = (
+  number: number,
+  base: Duration.Duration,
+  cap: Duration.Duration,
+  asked: Duration.Duration | undefined,
+  random: number,
+): Duration.Duration => {
+  const full = Math.min(
+    Duration.toMillis(cap),
+    // Beyond 2^50 the cap has long been reached; 0 times infinity is no number.
+    Duration.toMillis(base) * 2 ** Math.min(number - 1, 50),
+  );
+  const least = Duration.min(asked ?? Duration.zero, askedMax);
+  const wait = Math.max(full * (1 - random / 2), Duration.toMillis(least));
+  return Duration.millis(Math.round(wait));
+};
+
+/**
+ * FAILED if the failure is final or was the last attempt; else the order waits,
+ * the longer the more attempts have failed.
  *
  * @param random evenly spread over 0..1, from the caller
  */
@@ -64,17 +93,41 @@ export const afterFailure = (
   policy: RetryPolicy,
   random: number,
 ): AfterFailure => {
-  if (failed.final || failed.attempt >= policy.maxAttempts) {
-    return { status: "FAILED" };
-  }
-  const cap = Duration.toMillis(policy.cap);
-  const full = Math.min(
-    cap,
-    // Beyond 2^50 the cap has long been reached; 0 times infinity is no number.
-    Duration.toMillis(policy.base) * 2 ** Math.min(failed.attempt - 1, 50),
-  );
-  const asked =
-    failed.retryAfter === undefined ? 0 : Duration.toMillis(failed.retryAfter);
-  const wait = Math.max(full * (1 - random / 2), Math.min(asked, cap));
-  return { status: "PENDING", wait: Duration.millis(Math.round(wait)) };
+  const { attempt, final, retryAfter } = failed;
+  if (final || attempt >= policy.maxAttempts) return { status: "FAILED" };
+  const { base, cap } = policy;
+  const wait = growingWait(attempt, base, cap, retryAfter, random);
+  return { status: "PENDING", wait };
 };
+
+/** An attempt that was not made, for what the work needs is away. */
+export interface UnmadeAttempt {
+  /** Its number among all ever begun, from 1: unlike attempts, it only grows. */
+  readonly begun: number;
+  /** A wait that was asked for. */
+  readonly retryAfter?: Duration.Duration | undefined;
+  /** How long no order at all is begun, if it is known to be away for all. */
+  readonly pause?: Duration.Duration | undefined;
+}
+
+/**
+ * How long the order waits. It stays PENDING, with its attempt refunded. While
+ * nothing is begun it waits as long as all others. Else its wait grows: what is
+ * away for this one order (it makes the receiver hang) is not asked for ever at
+ * the same pace.
+ *
+ * @param random evenly spread over 0..1, from the caller
+ */
+export const afterUnmade = (
+  { begun, pause, retryAfter }: UnmadeAttempt,
+  policy: RetryPolicy,
+  random: number,
+): Duration.Duration =>
+  pause ??
+  growingWait(
+    begun,
+    policy.base,
+    Duration.min(policy.cap, awayCap),
+    retryAfter,
+    random,
+  );

@@ -1,6 +1,6 @@
 /**
  * What every request meets on its way in and out: one line of log, its
- * measurements, and failures turned into problems.
+ * measurements, failures turned into problems, and what browsers are told.
  */
 import { Cause, Clock, Context, Effect, Metric, Option } from "effect";
 import {
@@ -12,6 +12,7 @@ import {
 import { HttpApiError } from "effect/http-api";
 import { PathNotFound } from "../api/Problems.ts";
 import { reservedOrderIds } from "../domain/Order.ts";
+import * as Browsers from "./Browsers.ts";
 
 const requestSeconds = Metric.histogram("http_request_seconds", {
   description: "Requests, from their headers to their answer.",
@@ -137,9 +138,10 @@ export const make =
               ? Effect.failCause(cause as Cause.Cause<never>)
               : problemOf(request, cause),
         ),
-        (response) => {
+        (given) => {
           const took = clock.currentTimeMillisUnsafe() - start;
           const path = pathOf(request);
+          const response = Browsers.guarded(path, given);
           const { status } = response;
           requestSeconds.updateUnsafe(took / 1000, context);
           counterOf(status).updateUnsafe(1, context);

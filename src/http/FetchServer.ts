@@ -12,6 +12,7 @@ import {
 } from "effect/http";
 import { NetAddress } from "effect/net";
 import { UnavailableProblem } from "../api/Problems.ts";
+import * as Browsers from "./Browsers.ts";
 
 export type Fetch = (request: Request) => Promise<Response>;
 
@@ -30,7 +31,7 @@ const refuse: Fetch = () =>
     Effect.map((response) =>
       HttpServerResponse.toWeb(
         HttpServerResponse.setHeader(
-          response,
+          Browsers.guarded("", response),
           "retry-after",
           String(retryAfterSeconds),
         ),

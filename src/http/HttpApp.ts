@@ -16,17 +16,24 @@ import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
 import { Admission } from "./Admission.ts";
+import * as Bodies from "./Bodies.ts";
+import { Browsers } from "./Browsers.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
+import { KeptPages } from "./KeptPages.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 
 export interface HttpAppOptions {
   /** Bytes; larger bodies are answered 413. */
   readonly maxBodySize: ByteSize.ByteSize;
+  /** Bytes of bodies in memory at once; more wait, and then are answered 503. */
+  readonly maxBodies: ByteSize.ByteSize;
   /** Requests worked on at once; more are answered 503. */
   readonly maxInFlight: number;
+  /** The names it answers to; left out, they go by where it listens. */
+  readonly allowedHosts: ReadonlyArray<string> | undefined;
   /** How small bodies are read, if not as the server does. */
   readonly readSmallBody: JsonBody.ReadSmallBody | undefined;
 }
@@ -41,7 +48,8 @@ const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
 /** Its script is in the page; its fonts would be fetched from the internet. */
 const docs = HttpApiScalar.layer(Api, {
   path: "/docs",
-  scalar: { withDefaultFonts: false },
+  // An icon of no bytes: else browsers ask for one that is not there.
+  scalar: { withDefaultFonts: false, favicon: "data:," },
 });
 
 const prometheus = PrometheusMetrics.layerHttp({ path: "/metrics" });
@@ -99,9 +107,13 @@ const otherMethods = HttpRouter.use((router) =>
 const edge = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { isDraining } = yield* Readiness;
+    const browsers = yield* Browsers;
+    const kept = yield* KeptPages;
     const placing = yield* Placing;
     const edge = Edge.make(isDraining);
-    yield* router.addGlobalMiddleware((app) => edge(placing.before(app)));
+    yield* router.addGlobalMiddleware((app) =>
+      edge(browsers.before(placing.before(kept.before(app)))),
+    );
   }),
 );
 
@@ -121,13 +133,18 @@ const routerConfig = {
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
-      Layer.provide(Placing.layer),
+      Layer.provide([
+        Browsers.layer(options.allowedHosts),
+        KeptPages.layer,
+        Placing.layer,
+      ]),
       Layer.provide(Admission.layer(options.maxInFlight)),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(
     Layer.provide([
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
+      Layer.sync(Bodies.Bodies, () => Bodies.make(Number(options.maxBodies))),
       options.readSmallBody === undefined
         ? Layer.empty
         : Layer.succeed(JsonBody.ReadSmallBody, options.readSmallBody),

@@ -16,12 +16,15 @@ import {
   LosslessNumber,
   parse,
 } from "lossless-json";
-import { BodyTooLarge, NotJson } from "../api/Problems.ts";
+import { BodyTooLarge, NotJson, UnavailableProblem } from "../api/Problems.ts";
+import { Bodies, type MakeRoom, smallBody } from "./Bodies.ts";
 
-type ReadBody = Effect.Effect<
-  unknown,
-  BodyTooLarge | NotJson | HttpApiError.BadRequestProblem
->;
+/** Why there is no body to work with. */
+type Unread =
+  | BodyTooLarge
+  | NotJson
+  | HttpApiError.BadRequestProblem
+  | UnavailableProblem;
 
 /** Why a body of these headers is not read; `undefined` when it is. */
 const refusalOf = (
@@ -42,11 +45,20 @@ const refusalOf = (
 };
 
 /**
- * The body as JSON. A number that a JavaScript number cannot hold exactly is a
- * `LosslessNumber`.
+ * Bytes of a body for which no room is made, as they are most of what is asked:
+ * it takes less than the connection it comes on.
  */
-export const read = (request: HttpServerRequest.HttpServerRequest): ReadBody =>
-  Effect.withFiber((fiber): ReadBody => {
+const negligibleBody = 4_096;
+
+/**
+ * Works with the body as JSON. A number that a JavaScript number cannot hold
+ * exactly is a `LosslessNumber`.
+ */
+export const use = <A, E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  work: (body: unknown) => Effect.Effect<A, E, R>,
+): Effect.Effect<A, E | Unread, R> =>
+  Effect.withFiber((fiber): Effect.Effect<A, E | Unread, R> => {
     const { headers } = request;
     const refusal = refusalOf(headers);
     if (refusal !== undefined) return Effect.fail(refusal);
@@ -61,24 +73,44 @@ export const read = (request: HttpServerRequest.HttpServerRequest): ReadBody =>
     if (Number.isFinite(length) && length > limit) {
       return Effect.fail(tooLarge());
     }
-    return Effect.matchEffect(
-      length <= smallBody
-        ? fiber.getRef(ReadSmallBody)(request)
-        : gather(request, limit),
-      {
-        onSuccess: parseExactly,
-        onFailure: (error) =>
-          Effect.fail(
-            error === "too large" || isTooLarge(error)
-              ? tooLarge()
-              : broken("The body broke off before its end."),
+    const readSmall = fiber.getRef(ReadSmallBody);
+    const orUnread = (error: GatherError): Unread => {
+      if (error instanceof UnavailableProblem) return error;
+      return error === "too large" || isTooLarge(error)
+        ? tooLarge()
+        : broken("The body broke off before its end.");
+    };
+    if (length <= negligibleBody) {
+      return Effect.flatMap(
+        Effect.matchEffect(readSmall(request), {
+          onSuccess: parseExactly,
+          onFailure: (error) => Effect.fail(orUnread(error)),
+        }),
+        work,
+      );
+    }
+    const bodies = fiber.getRef(Bodies);
+    const isSmall = length <= smallBody;
+    return bodies.reading(
+      Number.isFinite(length) ? length : smallBody,
+      (makeRoom) =>
+        (isSmall
+          ? readSmall(request)
+          : gather(request, length, limit, makeRoom)
+        ).pipe(
+          Effect.mapError(orUnread),
+          Effect.flatMap((bytes) =>
+            bodies.working(
+              bytes.byteLength,
+              Effect.flatMap(
+                Effect.suspend(() => parseExactly(bytes)),
+                work,
+              ),
+            ),
           ),
-      },
+        ),
     );
   });
-
-/** Bytes of a body that costs little in whatever pieces it comes. */
-const smallBody = 16_384;
 
 /** Reads a body of at most 16 KiB, of which the length is known. */
 export type ReadSmallBody = (
@@ -100,27 +132,40 @@ const isTooLarge = ({ reason }: HttpServerError.HttpServerError) =>
  */
 const gather = (
   request: HttpServerRequest.HttpServerRequest,
+  length: number,
   limit: number,
-): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | "too large"> =>
+  makeRoom: MakeRoom,
+): Effect.Effect<Uint8Array, GatherError> =>
   Effect.suspend(() => {
-    let buffer = new Uint8Array(smallBody);
+    const isKnown = Number.isFinite(length);
+    // The memory of what has not come yet is not taken from the machine.
+    let buffer = new Uint8Array(isKnown ? length : smallBody);
     let size = 0;
+    const add = (chunk: Uint8Array) => {
+      buffer.set(chunk, size);
+      size += chunk.length;
+    };
     return request.stream.pipe(
-      Stream.runForEach((chunk) => {
+      Stream.runForEach((chunk): Effect.Effect<void, GatherError> => {
         const needed = size + chunk.length;
         if (needed > limit) return Effect.fail("too large" as const);
-        if (needed > buffer.length) {
-          const larger = new Uint8Array(Math.max(needed, buffer.length * 2));
+        if (needed <= buffer.length) return Effect.sync(() => add(chunk));
+        // Nobody said how long it is: it may be as long as any.
+        return Effect.map(makeRoom(limit), () => {
+          const larger = new Uint8Array(limit);
           larger.set(buffer.subarray(0, size));
           buffer = larger;
-        }
-        buffer.set(chunk, size);
-        size = needed;
-        return Effect.void;
+          add(chunk);
+        });
       }),
-      Effect.map(() => buffer.buffer.slice(0, size)),
+      Effect.map(() => buffer.subarray(0, size)),
     );
   });
+
+type GatherError =
+  | HttpServerError.HttpServerError
+  | UnavailableProblem
+  | "too large";
 
 const isJson = (contentType: string) =>
   /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType.trim());

@@ -30,8 +30,9 @@ const readRetryOrders = Effect.fnUntraced(function* (
     headers["transfer-encoding"] !== undefined ||
     Number(headers["content-length"] ?? 0) > 0;
   if (!hasBody) return {};
-  const body = yield* JsonBody.read(request);
-  return yield* Effect.mapError(decodeRetryOrders(body), toBadRequest);
+  return yield* JsonBody.use(request, (body) =>
+    Effect.mapError(decodeRetryOrders(body), toBadRequest),
+  );
 });
 
 const isOrderId = Schema.is(OrderId);

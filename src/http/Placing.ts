@@ -66,13 +66,11 @@ export const toBadRequest = (error: Schema.SchemaError) =>
     })),
   });
 
-/** The order in the body of a request, exactly as it was written there. */
-export const readOrder = (request: Request) =>
-  Effect.flatMap(JsonBody.read(request), (body) =>
-    Effect.mapError(
-      decodePlaceOrder(JsonBody.digitsOf(body, numericFields)),
-      toBadRequest,
-    ),
+/** The order in a body, exactly as it was written there. */
+export const orderIn = (body: unknown) =>
+  Effect.mapError(
+    decodePlaceOrder(JsonBody.digitsOf(body, numericFields)),
+    toBadRequest,
   );
 
 /** What a request was refused with before it came to the router. */
@@ -102,16 +100,18 @@ export class Placing extends Context.Service<
       const isTraced = yield* References.TracerEnabled;
 
       const place = (request: Request): Effect.Effect<Response, Refusal> =>
-        Effect.flatMap(readOrder(request), (given) =>
-          Effect.map(admit(orders.place(given)), ({ isNew, order }) => {
-            const location = pathOf(order);
-            return isNew
-              ? fromOrder(order, 201, { location })
-              : fromOrder(order, 200, {
-                  location,
-                  "idempotent-replayed": "true",
-                });
-          }),
+        JsonBody.use(request, (body) =>
+          Effect.flatMap(orderIn(body), (given) =>
+            Effect.map(admit(orders.place(given)), ({ isNew, order }) => {
+              const location = pathOf(order);
+              return isNew
+                ? fromOrder(order, 201, { location })
+                : fromOrder(order, 200, {
+                    location,
+                    "idempotent-replayed": "true",
+                  });
+            }),
+          ),
         );
 
       return Placing.of({

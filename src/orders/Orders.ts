@@ -2,7 +2,15 @@
  * What can be done with orders: one operation for each thing a caller may ask.
  * HTTP calls only this.
  */
-import { Context, Effect, Layer, Metric, Option, References } from "effect";
+import {
+  Context,
+  Effect,
+  Layer,
+  Metric,
+  Option,
+  Record,
+  References,
+} from "effect";
 import type { OrderMetrics } from "../api/OrdersApi.ts";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
@@ -33,18 +41,27 @@ const placed = {
   conflict: Metric.withAttributes(placements, { outcome: "conflict" }),
 };
 
-const metricsOf = (tally: OrderTally): OrderMetrics => ({
-  total_orders_processed: tally.counts.COMPLETED,
-  status_counts: tally.counts,
-  average_processing_time_seconds:
-    tally.counts.COMPLETED === 0
-      ? null
-      : round(tally.processingSeconds / tally.counts.COMPLETED, 6),
-  oldest_pending_age_seconds:
-    tally.oldestPendingSeconds === undefined
-      ? null
-      : round(tally.oldestPendingSeconds, 3),
-});
+/**
+ * Statistics that somebody has damaged may count below 0. Callers are answered
+ * all the same; `Conservation` says it in the log.
+ */
+const metricsOf = (tally: OrderTally): OrderMetrics => {
+  const counts = Record.map(tally.counts, atLeastZero);
+  return {
+    total_orders_processed: counts.COMPLETED,
+    status_counts: counts,
+    average_processing_time_seconds:
+      counts.COMPLETED === 0
+        ? null
+        : round(atLeastZero(tally.processingSeconds) / counts.COMPLETED, 6),
+    oldest_pending_age_seconds:
+      tally.oldestPendingSeconds === undefined
+        ? null
+        : round(tally.oldestPendingSeconds, 3),
+  };
+};
+
+const atLeastZero = (value: number): number => Math.max(0, value);
 
 const round = (value: number, decimals: number): number =>
   Math.round(value * 10 ** decimals) / 10 ** decimals;

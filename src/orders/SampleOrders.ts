@@ -35,11 +35,22 @@ export const random = Effect.gen(function* () {
   } satisfies NewOrder;
 });
 
-/** Places `count` orders, if there are no orders at all. */
-export const layer = (count: number) =>
+export interface SampleOrdersOptions {
+  readonly count: number;
+  /** Whether somebody acts on the orders: these are made up. */
+  readonly isWorkReal: boolean;
+}
+
+/** Places `count` orders, if there are no orders at all and the work is none. */
+export const layer = ({ count, isWorkReal }: SampleOrdersOptions) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       if (count === 0) return;
+      if (isWorkReal) {
+        return yield* Effect.logInfo(
+          "no sample orders are placed: fulfilment is not simulated here",
+        );
+      }
       const database = yield* Database;
       const repository = yield* OrderRepository;
       const orders = yield* Orders;

@@ -31,6 +31,14 @@ export interface WeightLimit<In> {
   readonly max: number;
 }
 
+/** The answer to one input that failed, while its run succeeded. */
+export class Refused<E> {
+  readonly error: E;
+  constructor(error: E) {
+    this.error = error;
+  }
+}
+
 export interface BatchingOptions<In, Out, E> {
   /** Names the span of a run. */
   readonly name: string;
@@ -42,7 +50,7 @@ export interface BatchingOptions<In, Out, E> {
   /** Answers all inputs, in their order. */
   readonly run: (
     inputs: ReadonlyArray<In>,
-  ) => Effect.Effect<ReadonlyArray<Out>, E>;
+  ) => Effect.Effect<ReadonlyArray<Out | Refused<E>>, E>;
 }
 
 /** The longest that a free lane waits for more callers, in milliseconds. */
@@ -91,7 +99,12 @@ export const make = <In, Out, E>({
       {
         onSuccess: (answers) =>
           calls.forEach((call, index) => {
-            call.answer(Exit.succeed(answers[index] as Out));
+            const answer = answers[index] as Out | Refused<E>;
+            call.answer(
+              answer instanceof Refused
+                ? Exit.fail(answer.error)
+                : Exit.succeed(answer),
+            );
           }),
         onFailure: (cause: Cause.Cause<E>) => {
           for (const call of calls) call.answer(Exit.failCause(cause));

@@ -26,7 +26,14 @@ import type { Partition } from "../domain/Partition.ts";
  */
 export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavailable>()(
   "RepositoryUnavailable",
-  { reason: Schema.String },
+  {
+    reason: Schema.String,
+    /**
+     * Only this order is out of reach: another session holds its row. Nothing
+     * was done with it.
+     */
+    isHeld: Schema.optionalKey(Schema.Boolean),
+  },
 ) {
   override get message() {
     return this.reason;
@@ -111,6 +118,25 @@ export interface OrderTally {
   readonly oldestPendingSeconds: number | undefined;
 }
 
+/** How far a count of all orders has come. What it holds is its maker's. */
+export type CountPlace = PageEnd;
+
+/** A step of a count of all orders. */
+export type Counted = {
+  /** Orders counted in this step. */
+  readonly orders: number;
+} & (
+  | {
+      /** There may be more orders, after this place. */
+      readonly next: CountPlace;
+    }
+  | {
+      readonly next: undefined;
+      /** Orders ever taken in, as of the same moment. */
+      readonly accepted: number;
+    }
+);
+
 /** What becomes of an order whose attempt failed, and why it failed. */
 export interface Failure extends Attempt {
   readonly error: string;
@@ -137,6 +163,8 @@ export interface Retried extends DueOrder {
 /** An attempt that was not really made, and when the order is due again. */
 export interface Release extends Attempt {
   readonly wait: Duration.Duration;
+  /** Why it was not made; left out: what is kept of before stays. */
+  readonly error?: string | undefined;
 }
 
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
@@ -150,6 +178,12 @@ export class OrderRepository extends Context.Service<
     list(query: OrderQuery): Answer<OrderPage>;
     /** Counts, at a cost that does not grow with the number of orders. */
     readonly tally: Answer<OrderTally>;
+    /**
+     * Goes on counting the orders themselves: as many as `limit`, at the cost
+     * of that many. The count ends with what is as young as a statement may
+     * be, so that none appears behind it.
+     */
+    count(after: CountPlace | undefined, limit: number): Answer<Counted>;
     readonly isEmpty: Answer<boolean>;
 
     /** The orders of a partition that are due, longest due first. */

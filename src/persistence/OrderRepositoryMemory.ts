@@ -192,6 +192,19 @@ const make = Effect.sync(() => {
             : (now.epochMilliseconds - oldest) / 1000,
       };
     }),
+    count: (after, limit) =>
+      Effect.sync(() => {
+        const left = Array.from(rows.values()).filter(
+          (row) => row.seq > (after?.seq ?? 0n),
+        );
+        const last = left[limit - 1];
+        return last === undefined
+          ? { orders: left.length, next: undefined, accepted: rows.size }
+          : {
+              orders: limit,
+              next: { created_at: last.order.created_at, seq: last.seq },
+            };
+      }),
     isEmpty: Effect.sync(() => rows.size === 0),
 
     due: (partition, limit) =>
@@ -285,7 +298,10 @@ const make = Effect.sync(() => {
         move(
           underway(released),
           moves.release,
-          (_, { order }) => ({ attempts: order.attempts - 1 }),
+          (_, { order }) => ({
+            attempts: order.attempts - 1,
+            last_error: released.error ?? order.last_error,
+          }),
           DateTime.addDuration(now, released.wait),
         ),
       ).pipe(Effect.map(Option.isSome)),

@@ -7,17 +7,29 @@
  * them, and the statistics last, so that two statements never wait for each
  * other in a circle.
  */
-import { type DateTime, Duration, Effect, Layer, Option, Schema } from "effect";
-import { SqlClient, type SqlError, type Statement } from "effect/sql";
+import {
+  type DateTime,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  Schema,
+  Semaphore,
+} from "effect";
+import type { SqlError, Statement } from "effect/sql";
 import { type NewOrder, type Order, OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import * as Batching from "./Batching.ts";
+import { Connections } from "./Connections.ts";
 import { Database, describe } from "./Database.ts";
+import * as HeldOrders from "./HeldOrders.ts";
+import * as OrderCount from "./OrderCount.ts";
 import * as OrderPages from "./OrderPages.ts";
 import {
   type Attempt,
   type Begun,
+  type CountPlace,
   type DueOrder,
   type Epoch,
   type Failure,
@@ -78,8 +90,9 @@ interface Beginning extends DueOrder {
 }
 
 const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient;
+  const { apart, listsMax, reading, working: sql } = yield* Connections;
   const database = yield* Database;
+  const lists = yield* Semaphore.make(listsMax);
 
   /** Says "unavailable" where asking again may help; all else is a defect. */
   const answer = <A>(
@@ -116,7 +129,10 @@ const make = Effect.gen(function* () {
     name: string,
     run: (
       inputs: ReadonlyArray<In>,
-    ) => Effect.Effect<ReadonlyArray<Out>, SqlError.SqlError>,
+    ) => Effect.Effect<
+      ReadonlyArray<Out | Batching.Refused<RepositoryUnavailable>>,
+      SqlError.SqlError
+    >,
     weight?: Batching.WeightLimit<In>,
   ) =>
     Batching.make<In, Out, RepositoryUnavailable>({
@@ -126,6 +142,19 @@ const make = Effect.gen(function* () {
       weight,
       run: (inputs) => answer(run(inputs)),
     });
+
+  const held = HeldOrders.make((order_ids) =>
+    Effect.map(
+      sql<{ order_id: string }>`
+        WITH free AS MATERIALIZED (
+          SELECT order_id FROM orders WHERE order_id = ANY(${order_ids}::text[])
+          FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT order_id FROM orders WHERE order_id = ANY(${order_ids}::text[])
+          AND order_id NOT IN (SELECT order_id FROM free)`,
+      (rows) => new Set(rows.map((row) => row.order_id)),
+    ),
+  );
 
   const columns = sql.literal(orderColumns);
   const smallColumns = sql.literal(smallOrderColumns);
@@ -361,12 +390,14 @@ const make = Effect.gen(function* () {
             status = ${moves.release.to},
             attempts = o.attempts - 1,
             due_at = now() + given.wait * interval '1 millisecond',
+            last_error = coalesce(nullif(given.error, ''), o.last_error),
             updated_at = now()
           FROM unnest(
             ${given.map((_) => _.order_id)}::text[],
             ${given.map((_) => _.attempt)}::integer[],
-            ${given.map((_) => toMillis(_.wait))}::text[]::float8[]
-          ) AS given (order_id, attempt, wait)
+            ${given.map((_) => toMillis(_.wait))}::text[]::float8[],
+            ${given.map((_) => toText(_.error ?? ""))}::text[]
+          ) AS given (order_id, attempt, wait, error)
           WHERE ${isUnderway}
           RETURNING o.order_id, given.attempt, ${moves.release.from}::text AS was,
             o.status AS became, 0::float8 AS seconds
@@ -410,7 +441,7 @@ const make = Effect.gen(function* () {
     weigh: ({ items }) => items.length,
     max: itemBytesMax,
   });
-  const begin = batched("begin", beginAll, bySize);
+  const begin = batched("begin", held.passing(beginAll), bySize);
   const due = batched("due", dueInAll);
 
   const findAll = <A>(
@@ -419,7 +450,7 @@ const make = Effect.gen(function* () {
     decode: (row: Readonly<Record<string, unknown>>) => A,
   ) =>
     Effect.map(
-      sql`SELECT ${selected} FROM orders AS o
+      reading`SELECT ${selected} FROM orders AS o
         WHERE o.order_id = ANY(${ids}::text[])`,
       (rows) => {
         const found = new Map(
@@ -466,14 +497,15 @@ const make = Effect.gen(function* () {
     );
 
   const list = Effect.fn("OrderRepository.list")((query: OrderQuery) =>
-    Effect.map(answer(OrderPages.select(sql, query)), (rows) =>
-      OrderPages.pageOf(rows, query),
+    Effect.map(
+      answer(lists.withPermit(OrderPages.select(reading, query))),
+      (rows) => OrderPages.pageOf(rows, query),
     ),
   );
 
   const tally = answer(
     Effect.map(
-      sql<{
+      reading<{
         accepted: number;
         pending: number;
         processing: number;
@@ -515,7 +547,7 @@ const make = Effect.gen(function* () {
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
-      : answer(sql`
+      : answer(apart`
       WITH moved AS (
         UPDATE orders AS o SET status = ${moves.cancel.to}, updated_at = now()
         WHERE order_id = ${order_id}::text AND status = ${moves.cancel.from}
@@ -534,7 +566,7 @@ const make = Effect.gen(function* () {
    * back as what their actors need of them: their items would take memory.
    */
   const retryAll = (chosen: Statement.Fragment, returned: Statement.Fragment) =>
-    answer(sql<Retried>`
+    answer(apart<Retried>`
       WITH chosen AS MATERIALIZED (${chosen}), moved AS (
         UPDATE orders AS o SET
           status = ${moves.retry.to}, attempts = 0, due_at = now(),
@@ -592,23 +624,27 @@ const make = Effect.gen(function* () {
     find,
     list,
     tally,
+    count: Effect.fn("OrderRepository.count")(
+      (after: CountPlace | undefined, limit: number) =>
+        answer(OrderCount.step(reading, after, limit)),
+    ),
     isEmpty: answer(
       Effect.map(
-        sql`SELECT 1 FROM orders ORDER BY created_at, seq LIMIT 1`,
+        reading`SELECT 1 FROM orders ORDER BY created_at, seq LIMIT 1`,
         (rows) => rows.length === 0,
       ),
     ),
     due: (partition, limit) => due({ partition, limit }),
     underway: (partition) =>
       answer(
-        sql<Underway>`
+        reading<Underway>`
           SELECT order_id, begun AS attempt, attempts FROM orders
           WHERE partition = ${partition}::smallint AND final_status IS NULL
             AND status = 'PROCESSING'`,
       ).pipe(Effect.withSpan("OrderRepository.underway")),
     claim: (partition) =>
       answer(
-        sql<{ epoch: Epoch }>`
+        apart<{ epoch: Epoch }>`
           UPDATE partition_owners SET epoch = epoch + 1
           WHERE partition = ${partition}::smallint RETURNING epoch`,
       ).pipe(
@@ -626,9 +662,9 @@ const make = Effect.gen(function* () {
       ),
     begin: (order_id, epoch, item_bytes = 0) =>
       begin({ order_id, epoch, item_bytes }),
-    complete: batched("complete", completeAll),
-    fail: batched("fail", failAll),
-    release: batched("release", releaseAll),
+    complete: batched("complete", held.passing(completeAll)),
+    fail: batched("fail", held.passing(failAll)),
+    release: batched("release", held.passing(releaseAll)),
     cancel,
     retry,
     retryMany,

@@ -2,7 +2,7 @@
  * So many bytes may be in memory at once. Whoever needs more than is free waits
  * in line: no later one passes by, so that what is large gets its turn, too.
  */
-import { Effect } from "effect";
+import { type Duration, Effect } from "effect";
 
 export interface ByteBudget {
   /** Takes bytes if they are free and nobody waits; says whether it did. */
@@ -69,14 +69,38 @@ export const make = (max: number): ByteBudget => {
   };
 };
 
-/** Runs an effect with bytes in hand, as soon as there are some. */
-export const within = <A, E, R>(
+/** How many may wait for bytes, how long, and what they are told after that. */
+export interface Patience<E> {
+  readonly waitingMax: number;
+  readonly wait: Duration.Duration;
+  readonly refusal: () => E;
+}
+
+/** Takes bytes, waiting no longer than there is patience for. */
+export const takeOrFail = <E>(
   budget: ByteBudget,
   bytes: number,
+  { refusal, wait, waitingMax }: Patience<E>,
+): Effect.Effect<void, E> =>
+  Effect.suspend(() => {
+    if (budget.takeNow(bytes)) return Effect.void;
+    return budget.waiting() >= waitingMax
+      ? Effect.fail(refusal())
+      : Effect.timeoutOrElse(budget.take(bytes), {
+          duration: wait,
+          orElse: () => Effect.fail(refusal()),
+        });
+  });
+
+/** Runs an effect with bytes in hand. */
+export const within = <A, E, R, E2>(
+  budget: ByteBudget,
+  bytes: number,
+  patience: Patience<E2>,
   effect: Effect.Effect<A, E, R>,
-): Effect.Effect<A, E, R> =>
+): Effect.Effect<A, E | E2, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(restore(budget.take(bytes)), () =>
+    Effect.flatMap(restore(takeOrFail(budget, bytes, patience)), () =>
       Effect.ensuring(
         restore(effect),
         Effect.sync(() => budget.release(bytes)),

@@ -1,7 +1,8 @@
 /**
- * Orders are conserved: as many as were accepted are in one of the statuses.
- * Looks every ten seconds, at a cost that does not grow with their number,
- * shows the counts to Prometheus, and logs an error when they do not add up.
+ * Orders are conserved: as many as were accepted are there, each in one of the
+ * statuses. Looks every ten seconds, at a cost that does not grow with their
+ * number, shows the counts to Prometheus, and logs an error when they do not
+ * add up. The orders themselves are counted by the `Census`.
  */
 import { Duration, Effect, Layer, Metric } from "effect";
 import { OrderStatus } from "../domain/OrderStatus.ts";
@@ -10,6 +11,7 @@ import {
   OrderRepository,
   type OrderTally,
 } from "../persistence/OrderRepository.ts";
+import { Census } from "./Census.ts";
 
 const interval = Duration.seconds(10);
 
@@ -20,19 +22,21 @@ const accepted = Metric.gauge("orders_accepted", {
   description: "Orders ever taken in, by all instances.",
 });
 const unaccounted = Metric.gauge("orders_unaccounted", {
-  description: "Accepted orders that are in no status: must be 0.",
+  description:
+    "Accepted orders that are not there, or in no status: must be 0.",
 });
 const oldestPending = Metric.gauge("order_oldest_pending_seconds", {
   description: "Since the oldest PENDING order was placed; 0 if there is none.",
 });
 
-/** Accepted orders that are in no status. */
+/** Accepted orders that are in no status, going by the statistics alone. */
 export const difference = (tally: OrderTally): number =>
   tally.accepted -
   OrderStatus.literals.reduce((sum, status) => sum + tally.counts[status], 0);
 
 export const check = Effect.gen(function* () {
   const repository = yield* OrderRepository;
+  const census = yield* Census;
   const tally = yield* repository.tally;
   for (const status of OrderStatus.literals) {
     yield* Metric.update(
@@ -41,13 +45,17 @@ export const check = Effect.gen(function* () {
     );
   }
   const missing = difference(tally);
+  const missingRows = yield* census.missing;
   yield* Metric.update(accepted, tally.accepted);
-  yield* Metric.update(unaccounted, missing);
+  yield* Metric.update(unaccounted, missing === 0 ? missingRows : missing);
   yield* Metric.update(oldestPending, tally.oldestPendingSeconds ?? 0);
-  if (missing !== 0) {
+  const isBelowZero = OrderStatus.literals.some(
+    (status) => tally.counts[status] < 0,
+  );
+  if (missing !== 0 || missingRows !== 0 || isBelowZero) {
     yield* Effect.logError(
       "orders are not conserved: compare order_statistics with the orders table, and report this",
-      { accepted: tally.accepted, ...tally.counts, missing },
+      { accepted: tally.accepted, ...tally.counts, missing, missingRows },
     );
   }
 });

@@ -20,12 +20,19 @@ export class FulfilmentFailed extends Schema.TaggedError<FulfilmentFailed>()(
 ) {}
 
 /**
- * The work cannot be tried now, for any order: what it needs is known to be
- * away. The attempt is not counted, and no order is begun until `retryAfter`.
+ * The attempt was not made: what the work needs did not answer, or is known to
+ * be away. It is not counted, and the order is tried again, however often.
  */
 export class FulfilmentUnavailable extends Schema.TaggedError<FulfilmentUnavailable>()(
   "FulfilmentUnavailable",
-  { message: Schema.String, retryAfter: Schema.Duration },
+  {
+    /** Why; kept as the order's `last_error`. */
+    message: Schema.String,
+    /** The least time this order waits. Its wait grows by itself, to 30 s. */
+    retryAfter: Schema.optionalKey(Schema.Duration),
+    /** It is away for every order: none is begun for so long. */
+    pause: Schema.optionalKey(Schema.Duration),
+  },
 ) {}
 
 export class Fulfilment extends Context.Service<

@@ -3,7 +3,9 @@
  * receiver, signed as Standard Webhooks says. The receiver is called at least
  * once for each order, and tells repeats by `Idempotency-Key`.
  *
- * @see https://github.com/standard-webhooks/standard-webhooks
+ * An order waits for a receiver that is away, however long, and becomes a dead
+ * letter only by answers. Neither the receiver's address nor its words reach a
+ * caller: an error is in fixed words, with a status or an error's code.
  */
 import {
   ByteSize,
@@ -12,7 +14,9 @@ import {
   Data,
   Duration,
   Effect,
+  Exit,
   Layer,
+  Option,
   Redacted,
   Result,
   Schedule,
@@ -20,14 +24,13 @@ import {
   Stream,
 } from "effect";
 import { Mac, SecureRandom } from "effect/crypto";
-import { Base64 } from "effect/encoding";
 import {
   FetchHttpClient,
   Headers,
   HttpClient,
-  type HttpClientError,
   HttpClientRequest,
   type HttpClientResponse,
+  HttpTraceContext,
 } from "effect/http";
 import { CircuitBreaker } from "effect/persistence";
 import { Order } from "../domain/Order.ts";
@@ -36,41 +39,32 @@ import {
   FulfilmentFailed,
   FulfilmentUnavailable,
 } from "./Fulfilment.ts";
+import { meaningOf, withoutAddress } from "./ReceiverAnswer.ts";
+import * as SteadyClock from "./SteadyClock.ts";
+import { makeSign } from "./WebhookSignature.ts";
 
 export interface FulfilmentWebhookOptions {
-  readonly url: URL;
-  /** `whsec_` and the key in base64; left out, nothing is signed. */
+  /** It may hold a token. */
+  readonly url: Redacted.Redacted<URL>;
+  /** One or two secrets; left out, nothing is signed. */
   readonly secret: Redacted.Redacted | undefined;
   /** The longest the receiver may take: less than an attempt may. */
   readonly timeout: Duration.Duration;
 }
 
-/** The secret is not what Standard Webhooks says it is. */
-export class BadSecret extends Schema.TaggedError<BadSecret>()("BadSecret", {
-  message: Schema.String,
-}) {}
-
-/**
- * The receiver did not answer, or says that it cannot. Other failures are about
- * the one order: whoever answers 500 to an order is there.
- */
-class ReceiverAway extends Data.TaggedError("ReceiverAway")<{
+/** The work is not done, and may be the next time. */
+class NotDone extends Data.TaggedError("NotDone")<{
   readonly message: string;
+  /** Whether it was about the order, as far as an answer tells. */
+  readonly isCounted: boolean;
   readonly retryAfter?: Duration.Duration | undefined;
 }> {}
-
-const isAway = (status: number) =>
-  status === 429 || (status >= 502 && status <= 504);
-
-/** Answers that say "not now" rather than "no". */
-const isRetryable = (status: number) =>
-  status === 408 || status === 425 || status === 429 || status >= 500;
 
 /** So much of an answer's body is read at most. */
 const bodySizeMax = ByteSize.kibibytes(64);
 
-/** So much of a refusal's body is kept for `last_error`. */
-const reasonCharactersMax = 500;
+/** So much of it is logged. */
+const wordsCharactersMax = 500;
 
 /** So many failures on end, and the receiver is left alone for a while. */
 const failuresInARow = 10;
@@ -81,34 +75,13 @@ const openDuration = Schedule.min([
   Schedule.spaced("15 seconds"),
 ]);
 
+/** Or as long as the receiver asks for, up to this. */
+const openDurationMax = Duration.hours(1);
+
+/** There is one receiver, and one circuit. */
+const circuit = "receiver";
+
 const encodeOrder = Schema.encodeSync(Order);
-const utf8 = new TextEncoder();
-
-/** Signs `id.timestamp.body`: the value of `webhook-signature`. */
-export type Sign = (
-  id: string,
-  timestamp: number,
-  body: string,
-) => Effect.Effect<string>;
-
-export const makeSign = Effect.fnUntraced(function* (
-  secret: Redacted.Redacted,
-): Effect.fn.Return<Sign, BadSecret, Mac.Mac> {
-  const mac = yield* Mac.Mac;
-  const bytes = Base64.decode(Redacted.value(secret).replace(/^whsec_/, ""));
-  if (Result.isFailure(bytes) || bytes.success.length === 0) {
-    return yield* new BadSecret({
-      message:
-        'FULFILLMENT_SECRET must be "whsec_" followed by the key in base64.',
-    });
-  }
-  const key = yield* Effect.orDie(Mac.key(Mac.hmacSha256, bytes.success));
-  return (id, timestamp, body) =>
-    mac.sign(key, utf8.encode(`${id}.${timestamp}.${body}`)).pipe(
-      Effect.map((tag) => `v1,${Base64.encode(tag)}`),
-      Effect.orDie,
-    );
-});
 
 /**
  * An id as a header can carry it. Header values are ASCII, ids are not: what
@@ -119,15 +92,25 @@ export const headerOf = (order_id: string): string =>
 
 const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
   const client = yield* HttpClient.HttpClient;
+  const url = Redacted.value(options.url);
+  const outcomeOf = outcomeAt(url);
   const breaker = yield* CircuitBreaker.make({
     tripPolicy: CircuitBreaker.consecutive(failuresInARow),
     openDuration,
-    maxOpenDuration: "5 minutes",
+    maxOpenDuration: openDurationMax,
   });
+  yield* Effect.forkScoped(
+    Stream.runForEach(breaker.transitions, logTransition),
+  );
   const sign =
     options.secret === undefined ? undefined : yield* makeSign(options.secret);
+  if (sign === undefined) {
+    yield* Effect.logWarning(
+      "the receiver is called without a signature, and cannot tell who calls: set FULFILLMENT_SECRET",
+    );
+  }
 
-  const post = Effect.fnUntraced(function* (order: Order) {
+  const requestOf = Effect.fnUntraced(function* (order: Order) {
     const id = headerOf(order.order_id);
     const body = JSON.stringify({
       ...encodeOrder(order),
@@ -135,9 +118,11 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
     });
     const now = yield* Clock.currentTimeMillis;
     const timestamp = Math.floor(now / 1000);
-    const request = HttpClientRequest.post(options.url).pipe(
+    const span = yield* Effect.option(Effect.currentSpan);
+    return HttpClientRequest.post(url).pipe(
       HttpClientRequest.bodyText(body, "application/json"),
       HttpClientRequest.setHeaders({
+        ...(Option.isSome(span) ? HttpTraceContext.toHeaders(span.value) : {}),
         "idempotency-key": id,
         "webhook-id": id,
         "webhook-timestamp": String(timestamp),
@@ -146,113 +131,179 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
           : { "webhook-signature": yield* sign(id, timestamp, body) }),
       }),
     );
-    return yield* client.execute(request).pipe(
-      Effect.mapError(
-        (error: HttpClientError.HttpClientError) =>
-          new ReceiverAway({
-            message: `the receiver cannot be reached: ${rootMessage(error)}`,
-          }),
+  });
+
+  const post = (order: Order) =>
+    requestOf(order).pipe(
+      Effect.flatMap(client.execute),
+      Effect.mapError((error) =>
+        noAnswer(`the receiver did not answer: ${codeOf(error)}`),
       ),
-      Effect.flatMap(outcomeOf),
+      Effect.flatMap((response) => outcomeOf(response, order)),
       Effect.scoped,
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
-          new ReceiverAway({
-            message: `the receiver did not answer within ${Duration.format(options.timeout)}`,
-          }),
+          noAnswer(
+            `the receiver did not answer within ${Duration.format(options.timeout)}`,
+          ),
       }),
+      // A span of the client's own would tell the address.
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
     );
+
+  /** A call that the circuit lets through. */
+  const call = Effect.fnUntraced(function* (order: Order) {
+    // While it is half open, it lets one through: the probe.
+    const isProbe = (yield* breaker.state(circuit))._tag === "HalfOpen";
+    return yield* Effect.mapError(post(order), (error) => {
+      if (!isProbe || error._tag !== "NotDone") return error;
+      const { message, retryAfter } = error;
+      return new NotDone({ message, retryAfter, isCounted: false });
+    });
   });
 
   return Fulfilment.of({
     fulfil: (order) =>
-      breaker
-        .execute(post(order), {
-          key: "receiver",
-          classify: (exit) => {
-            if (exit._tag === "Success") return CircuitBreaker.success;
-            const error = Cause.squash(exit.cause);
-            return error instanceof ReceiverAway
-              ? CircuitBreaker.failure({ retryAfter: error.retryAfter })
-              : CircuitBreaker.success;
-          },
-        })
-        .pipe(
-          Effect.catchTags({
-            ReceiverAway: ({ message, retryAfter }) =>
-              Effect.fail(failed(message, retryAfter)),
-            CircuitBreakerError: ({ reason }) =>
-              Effect.fail(
-                new FulfilmentUnavailable({
-                  message: "the receiver is away and is left alone for a while",
-                  retryAfter:
-                    reason._tag === "CircuitOpen"
-                      ? Duration.max(reason.retryAfter, Duration.millis(200))
-                      : Duration.seconds(1),
-                }),
-              ),
-          }),
-        ),
+      breaker.execute(call(order), { key: circuit, classify }).pipe(
+        Effect.catchTags({
+          NotDone: (error) => Effect.fail(failureOf(error)),
+          CircuitBreakerError: ({ reason }) =>
+            Effect.fail(
+              new FulfilmentUnavailable({
+                message: "the receiver is away and is left alone for a while",
+                pause:
+                  reason._tag === "CircuitOpen"
+                    ? Duration.max(reason.retryAfter, Duration.millis(200))
+                    : Duration.seconds(1),
+              }),
+            ),
+        }),
+      ),
   });
 });
 
-/** What an answer means: nothing, when it is done. */
-const outcomeOf = Effect.fnUntraced(function* (
-  response: HttpClientResponse.HttpClientResponse,
-) {
-  const { status } = response;
-  // Read in any case: a connection can be used again once its answer is read.
-  const text = yield* beginning(response);
-  if (status >= 200 && status < 300) return;
-  const message = `the receiver answered ${status}${text === "" ? "" : `: ${text}`}`;
-  if (!isRetryable(status)) {
-    return yield* new FulfilmentFailed({ message, final: true });
+/** What a call says of the receiver. */
+const classify = (
+  exit: Exit.Exit<void, NotDone | FulfilmentFailed | { readonly _tag: string }>,
+): CircuitBreaker.Outcome => {
+  if (Exit.isSuccess(exit)) return CircuitBreaker.success;
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause));
+  if (error instanceof NotDone) {
+    return CircuitBreaker.failure({ retryAfter: error.retryAfter });
   }
-  const asked = Headers.parseRetryAfter(response.headers["retry-after"] ?? "");
-  const now = yield* Clock.currentTimeMillis;
-  const retryAfter = Result.isSuccess(asked)
-    ? Headers.retryAfterDelay(asked.success, now)
-    : undefined;
-  return yield* isAway(status)
-    ? new ReceiverAway({ message, retryAfter })
-    : failed(message, retryAfter);
-});
+  // Whoever refuses an order is there. A defect says nothing of the receiver.
+  return error === undefined ? CircuitBreaker.ignored : CircuitBreaker.success;
+};
 
-const failed = (message: string, retryAfter: Duration.Duration | undefined) =>
-  new FulfilmentFailed({
+/** An open circuit that stays open is no news. */
+const logTransition = ({ from, to }: CircuitBreaker.Transition) => {
+  if (to === "Closed") return Effect.logInfo("the receiver is back");
+  return from === "Closed" && to === "Open"
+    ? Effect.logWarning(
+        `the receiver is away: ${failuresInARow} calls in a row failed; orders wait for it`,
+      )
+    : Effect.void;
+};
+
+const noAnswer = (message: string) =>
+  new NotDone({ message, isCounted: false });
+
+/** What an attempt comes to that was not done. */
+const failureOf = ({ isCounted, message, retryAfter }: NotDone) => {
+  const words = {
     message,
     ...(retryAfter === undefined ? {} : { retryAfter }),
-  });
+  };
+  return isCounted
+    ? new FulfilmentFailed(words)
+    : new FulfilmentUnavailable(words);
+};
 
-/** The first words of a body of any length, without control characters. */
-const beginning = (response: HttpClientResponse.HttpClientResponse) =>
+/** What an answer comes to: nothing, when the work is done. */
+const outcomeAt = (url: URL) => {
+  const clean = withoutAddress(url);
+  return Effect.fnUntraced(function* (
+    response: HttpClientResponse.HttpClientResponse,
+    { order_id }: Order,
+  ) {
+    const { status } = response;
+    yield* Effect.annotateCurrentSpan("http.response.status_code", status);
+    // Read in any case: a connection can be used again once its answer is read.
+    const text = yield* textOf(response);
+    const meaning = meaningOf(status);
+    if (meaning === "done") return;
+    const words = clean(text).slice(0, wordsCharactersMax).trim();
+    if (words !== "") {
+      yield* Effect.logWarning("the receiver did not take the order", {
+        order_id,
+        status,
+        answer: words,
+      });
+    }
+    const message = `the receiver answered ${status}`;
+    if (meaning === "final") {
+      return yield* new FulfilmentFailed({ message, final: true });
+    }
+    return yield* new NotDone({
+      message,
+      isCounted: meaning === "retryable",
+      retryAfter: yield* retryAfterOf(response),
+    });
+  });
+};
+
+const retryAfterOf = Effect.fnUntraced(function* ({
+  headers,
+}: HttpClientResponse.HttpClientResponse) {
+  const asked = Headers.parseRetryAfter(headers["retry-after"] ?? "");
+  const now = yield* Clock.currentTimeMillis;
+  return Result.isSuccess(asked)
+    ? Headers.retryAfterDelay(asked.success, now)
+    : undefined;
+});
+
+/** The beginning of a body of any length, without control characters. */
+const textOf = (response: HttpClientResponse.HttpClientResponse) =>
   Stream.limitBytes(response.stream, bodySizeMax, () => Stream.empty).pipe(
     Stream.decodeText,
     Stream.mkString,
-    Effect.map((text) =>
-      text
-        .slice(0, reasonCharactersMax)
-        .replace(/\p{Cc}+/gu, " ")
-        .trim(),
-    ),
+    Effect.map((text) => text.replace(/\p{Cc}+/gu, " ")),
     Effect.timeout("1 second"),
     Effect.orElseSucceed(() => ""),
   );
 
-const rootMessage = (error: unknown): string => {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error
-    ? rootMessage(cause)
-    : error instanceof Error
-      ? error.message
-      : String(error);
+/** What Deno has instead of a code, in the midst of words with the address. */
+const denoCode = /os error \d+|dns error|certificate/;
+
+/** The code of what is at the root of it: words may tell the address. */
+const codeOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return "no connection";
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)
+    ? code
+    : (denoCode.exec(error.message)?.[0] ?? codeOf(error.cause));
 };
+
+/** Waits of the circuit are lengths of time, whatever the time of day is. */
+const layerSteadyStore = Layer.effect(
+  CircuitBreaker.CircuitBreakerStore,
+  Effect.gen(function* () {
+    const store = yield* CircuitBreaker.CircuitBreakerStore;
+    const clock = yield* SteadyClock.current;
+    const steadily = Effect.provideService(Clock.Clock, clock);
+    return CircuitBreaker.CircuitBreakerStore.of({
+      admit: (key) => steadily(store.admit(key)),
+      record: (outcome) => steadily(store.record(outcome)),
+      state: (key) => steadily(store.state(key)),
+    });
+  }),
+).pipe(Layer.provide(CircuitBreaker.layerStoreMemory()));
 
 /** Needs an `HttpClient` that follows no redirects. */
 export const layerNoDeps = (options: FulfilmentWebhookOptions) =>
   Layer.effect(Fulfilment, make(options)).pipe(
-    Layer.provide(CircuitBreaker.layerStoreMemory()),
+    Layer.provide(layerSteadyStore),
     Layer.provide(
       Mac.layerWebCrypto.pipe(Layer.provide(SecureRandom.layerWebCrypto)),
     ),

@@ -27,6 +27,7 @@ import { Database } from "../persistence/Database.ts";
 import { OrderRepository } from "../persistence/OrderRepository.ts";
 import * as ByteBudget from "./ByteBudget.ts";
 import { Fulfilment } from "./Fulfilment.ts";
+import * as Gate from "./Gate.ts";
 import * as OrderActor from "./OrderActor.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
 
@@ -49,8 +50,12 @@ export interface OrderProcessorOptions {
 const restartWait = (crashes: number) =>
   Duration.millis(Math.min(500 * 1.5 ** (crashes - 1), 10_000));
 
-/** Restarts within the window, over all actors, that are one too many. */
-const restartsMax = 20;
+/**
+ * Restarts in vain within the window, over all actors, that may be: an actor
+ * crashed again though it had been restarted within the window. The first crash
+ * of an actor is not counted, so that one event may crash every actor.
+ */
+const restartsInVainMax = 20;
 const restartsWindow = Duration.seconds(60);
 
 /**
@@ -118,7 +123,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   const permits = yield* Semaphore.make(options.concurrency);
   const bytes = ByteBudget.make(bytesInWorkMax);
   const collapsed = yield* Deferred.make<never, ProcessorCollapsed>();
-  const gate = yield* makeGate;
+  const gate = yield* Gate.make;
   const actorOptions = {
     ...options,
     repository,
@@ -132,18 +137,19 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
   /** Owned partitions; with their actor while it runs. */
   const owned = new Map<Partition, OrderActor.OrderActor | undefined>();
   let turn = 0;
-  let restarts: Array<number> = [];
+  /** When they were. */
+  let restartsInVain: Array<bigint> = [];
 
-  /** Counts a crash; collapses the processor when there are too many. */
-  const spendRestart = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis;
-    const since = now - Duration.toMillis(restartsWindow);
-    restarts = [...restarts.filter((time) => time > since), now];
-    if (restarts.length <= restartsMax) return;
+  /** Counts a restart; collapses the processor when there are too many. */
+  const countRestartInVain = Effect.gen(function* () {
+    const now = yield* Clock.monotonicTimeNanos;
+    const since = now - Duration.toNanosUnsafe(restartsWindow);
+    restartsInVain = [...restartsInVain.filter((time) => time > since), now];
+    if (restartsInVain.length <= restartsInVainMax) return;
     yield* Deferred.fail(
       collapsed,
       new ProcessorCollapsed({
-        message: `order-processor actors crashed ${restarts.length} times within ${Duration.format(restartsWindow)}: giving up, so that whoever runs this process can act (see the errors above)`,
+        message: `order-processor actors were restarted in vain ${restartsInVain.length} times within ${Duration.format(restartsWindow)}: giving up, so that whoever runs this process can act (see the errors above)`,
       }),
     );
     return yield* Effect.never;
@@ -183,7 +189,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
         exit.cause,
       );
       yield* Metric.update(ProcessorMetrics.actorRestarts, 1);
-      yield* spendRestart;
+      if (crashes > 1) yield* countRestartInVain;
       yield* Effect.sleep(restartWait(crashes));
     }
   });
@@ -233,28 +239,8 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
       return mine[turn % mine.length] as Partition;
     },
     handOver: (partition, order_id, item_bytes) =>
-      owned.get(partition)?.handOver(order_id, item_bytes),
+      owned.get(partition)?.handOver({ order_id, item_bytes }),
     status,
     collapsed: Deferred.await(collapsed),
   });
-});
-
-/** One gate for all actors of the process: the work is the same for all. */
-const makeGate = Effect.map(Clock.Clock, (clock): OrderActor.Gate => {
-  let openAt = 0;
-  const awaitOpen: Effect.Effect<void> = Effect.suspend(() => {
-    const wait = openAt - clock.currentTimeMillisUnsafe();
-    return wait <= 0
-      ? Effect.void
-      : Effect.andThen(Effect.sleep(wait), awaitOpen);
-  });
-  return {
-    awaitOpen,
-    isOpen: () => openAt <= clock.currentTimeMillisUnsafe(),
-    closeFor: (wait) =>
-      Effect.sync(() => {
-        const until = clock.currentTimeMillisUnsafe() + Duration.toMillis(wait);
-        openAt = Math.max(openAt, until);
-      }),
-  };
 });

@@ -13,6 +13,7 @@ import {
   MessageStorage,
   RunnerAddress,
   RunnerHealth,
+  RunnerStorage,
   Runners,
   Sharding,
   ShardingConfig,
@@ -21,21 +22,23 @@ import {
 } from "effect/cluster";
 import { type Partition, partitions } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
+import {
+  InstanceName,
+  leaseTime,
+  renewInterval,
+} from "../persistence/InstanceName.ts";
 import { OrderProcessor } from "./OrderProcessor.ts";
 
-/** What tells this instance from the others; the same after its restart. */
+/** This instance's name (`InstanceName`). */
 export interface PartitionsClusterOptions {
   readonly host: string;
   readonly port: number;
 }
 
 /**
- * How long after its last heartbeat an instance is taken for dead. A killed or
- * frozen one is replaced within this and two looks at the cluster.
+ * A killed or frozen instance is replaced within `leaseTime` and two looks at
+ * the cluster.
  */
-const leaseTime = Duration.seconds(4);
-/** A lease is renewed three times in its life; a renewal may take as long. */
-const renewInterval = Duration.millis(1333);
 const lookInterval = Duration.millis(250);
 
 const config = ({ host, port }: PartitionsClusterOptions) =>
@@ -86,6 +89,29 @@ const singletons = (isStopping: () => boolean) =>
     }),
   );
 
+/**
+ * The leases, which go by the instance's name: those of a process that no
+ * longer has the name are all lost, and are not its own to give back.
+ */
+const storage = Layer.effect(
+  RunnerStorage.RunnerStorage,
+  Effect.gen(function* () {
+    const leases = yield* RunnerStorage.RunnerStorage;
+    const { isTaken } = yield* InstanceName;
+    const unlessTaken = <A, E>(effect: Effect.Effect<A, E>, otherwise: A) =>
+      Effect.suspend(() => (isTaken() ? Effect.succeed(otherwise) : effect));
+    return RunnerStorage.RunnerStorage.of({
+      ...leases,
+      acquire: (name, shards) => unlessTaken(leases.acquire(name, shards), []),
+      refresh: (name, shards) => unlessTaken(leases.refresh(name, shards), []),
+      release: (name, shard) =>
+        unlessTaken(leases.release(name, shard), undefined),
+      releaseAll: (name) => unlessTaken(leases.releaseAll(name), undefined),
+      unregister: (name) => unlessTaken(leases.unregister(name), undefined),
+    });
+  }),
+).pipe(Layer.provide(SqlRunnerStorage.layer));
+
 /** Works the partitions that fall to this instance; drains those it loses. */
 export const layer = (options: PartitionsClusterOptions) => {
   let isStopping = false;
@@ -93,13 +119,15 @@ export const layer = (options: PartitionsClusterOptions) => {
     Layer.provide(Sharding.layer),
     // No messages travel between instances: the table has the orders.
     Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop]),
-    Layer.provide([MessageStorage.layerNoop, SqlRunnerStorage.layer]),
+    Layer.provide([MessageStorage.layerNoop, storage]),
     Layer.provide(config(options)),
   );
   return Layer.effectDiscard(
     Effect.gen(function* () {
       const database = yield* Database;
-      yield* Effect.andThen(database.migrated, Layer.launch(cluster)).pipe(
+      const { held } = yield* InstanceName;
+      yield* Effect.all([database.migrated, held], { discard: true }).pipe(
+        Effect.andThen(Layer.launch(cluster)),
         Effect.sandbox,
         Effect.tapError((cause) =>
           Effect.logWarning("cannot join the cluster; trying again", cause),

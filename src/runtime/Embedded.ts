@@ -7,13 +7,14 @@
  * transaction on a file beside the data: the operating system takes it away
  * with the process, however that ends, so there is no stale lock to clear.
  */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Duplex, duplexPair } from "node:stream";
 import { PgClient } from "@effect/sql-pg";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { Effect, Layer } from "effect";
+import { makeDirectory } from "./DiskSync.ts";
+import * as EmbeddedOnDisk from "./EmbeddedOnDisk.ts";
 import { sessionSettings } from "./Postgres.ts";
 import { StartFailed } from "./Runtime.ts";
 
@@ -26,7 +27,7 @@ const lock = (dataDir: string) =>
   Effect.acquireRelease(
     Effect.try({
       try: () => {
-        mkdirSync(dataDir, { recursive: true });
+        makeDirectory(dataDir);
         const held = new DatabaseSync(join(dataDir, "lock"));
         held.exec("BEGIN EXCLUSIVE");
         return held;
@@ -44,7 +45,7 @@ const lock = (dataDir: string) =>
 const open = (dataDir: string) =>
   Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => PGlite.create(join(dataDir, "postgres")),
+      try: () => EmbeddedOnDisk.open(join(dataDir, "postgres")),
       catch: (error) =>
         new StartFailed({
           message: `The embedded database in "${dataDir}" does not start: ${String(error)}`,

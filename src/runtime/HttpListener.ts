@@ -1,12 +1,14 @@
 /**
  * The HTTP server of every runtime: `node:http`, which Deno has too. Whoever
- * sends slowly is cut off, and what is no request is answered with a problem.
+ * sends slowly is cut off, and who does not read; what is no request is answered
+ * with a problem.
  */
 import { createServer, maxHeaderSize, type ServerOptions } from "node:http";
 import type { ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
 import { NodeHttpServer } from "@effect/platform-node";
-import { Effect, Layer } from "effect";
+import { Duration, Effect, Layer, Queue } from "effect";
+import * as ConnectionLimits from "./ConnectionLimits.ts";
 import { ManySocketServer } from "./ManySocketServer.ts";
 import { cannotListen, type HttpServerOptions } from "./Runtime.ts";
 import * as SharedPort from "./SharedPort.ts";
@@ -14,6 +16,18 @@ import * as SharedPort from "./SharedPort.ts";
 /** Clients that send more slowly are cut off. */
 const headersSeconds = 10;
 const requestSeconds = 30;
+
+/** A connection at rest takes 12 KiB: together, a third of what a process has. */
+export const connectionsMax = 12_000;
+
+/**
+ * Deno does not tell how much of an answer was taken, only when it was all: there
+ * it takes longer to be sure that a reader has stalled, and is not only slow.
+ */
+const stallSeconds = process.versions.deno === undefined ? 15 : 60;
+
+/** How often it is said that connections are refused. */
+const refusedInterval = Duration.minutes(1);
 
 /** Says what the parser could not make a request of, as a problem too. */
 const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
@@ -37,7 +51,7 @@ const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
         : [400, "Bad Request", "This is not a request of HTTP/1.1."];
   const body = JSON.stringify({ type: "about:blank", status, title, detail });
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
 };
 
@@ -52,11 +66,38 @@ const serverOptions: ServerOptions = {
   keepAliveTimeout: 65_000,
 };
 
-const make = (listen: ListenOptions) =>
-  (canShare
-    ? new ManySocketServer({ ...serverOptions, listen })
-    : createServer(serverOptions)
+const make = (listen: ListenOptions, onRefused: () => void) =>
+  ConnectionLimits.apply(
+    canShare
+      ? new ManySocketServer({ ...serverOptions, listen })
+      : createServer(serverOptions),
+    { connectionsMax, stallMillis: stallSeconds * 1000, onRefused },
   ).on("clientError", refuse);
+
+/** Says at once that connections are refused, and then once in a while. */
+const makeRefusalLog = Effect.gen(function* () {
+  const wake = yield* Queue.sliding<void>(1);
+  let refused = 0;
+  yield* Queue.take(wake).pipe(
+    Effect.andThen(
+      Effect.suspend(() => {
+        const connections = refused;
+        refused = 0;
+        return Effect.logWarning(
+          `connections are refused, as ${connectionsMax} are open`,
+          { refused: connections },
+        );
+      }),
+    ),
+    Effect.andThen(Effect.sleep(refusedInterval)),
+    Effect.forever,
+    Effect.forkScoped,
+  );
+  return () => {
+    refused += 1;
+    Queue.offerUnsafe(wake, undefined);
+  };
+});
 
 export const layer = (options: HttpServerOptions) =>
   Layer.unwrap(
@@ -72,7 +113,8 @@ export const layer = (options: HttpServerOptions) =>
         reusePort: isShared || canShare,
         backlog: 4096,
       };
-      return NodeHttpServer.layer(() => make(listen), {
+      const onRefused = yield* makeRefusalLog;
+      return NodeHttpServer.layer(() => make(listen, onRefused), {
         ...listen,
         gracefulShutdownTimeout: shutdownTimeout,
       }).pipe(

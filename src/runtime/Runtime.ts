@@ -17,6 +17,7 @@ import type {
   HttpServerRequest,
 } from "effect/http";
 import type { SqlClient } from "effect/sql";
+import type { Connections } from "../persistence/Connections.ts";
 
 export interface HttpServerOptions {
   readonly host: string;
@@ -29,7 +30,7 @@ export interface HttpServerOptions {
 
 export interface PostgresOptions {
   readonly url: Redacted.Redacted;
-  /** Connections at most. */
+  /** Connections at most, of all kinds together; 2 at least. */
   readonly poolSize: number;
 }
 
@@ -89,7 +90,7 @@ export interface Runtime {
   /** PostgreSQL on its own. */
   readonly postgres: (
     options: PostgresOptions,
-  ) => Layer.Layer<SqlClient.SqlClient, StartFailed>;
+  ) => Layer.Layer<SqlClient.SqlClient | Connections, StartFailed>;
   /** PostgreSQL inside this process, with its data in `dataDir`. */
   readonly embedded: (options: {
     readonly dataDir: string;

@@ -177,4 +177,10 @@ describe("figures", () => {
       ["told 4 COMPLETED, the table has 5"],
     );
   });
+
+  it("reads a gauge in what Prometheus is told", () => {
+    const text = '# TYPE a gauge\na_b 5\na{c="d"} 4\na -3\n';
+    assert.strictEqual(Checks.gaugeIn(text, "a"), -3);
+    assert.isUndefined(Checks.gaugeIn(text, "b"));
+  });
 });

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "vitest";
 import type * as Checks from "../../load/chaos/Checks.ts";
 import {
+  backlogSeconds,
   longestSeconds,
   recoverySeconds,
   standstills,
@@ -130,5 +131,44 @@ describe("the recovery of several instances", () => {
       Number.POSITIVE_INFINITY,
     );
     assert.strictEqual(longest([500]), Number.POSITIVE_INFINITY);
+  });
+});
+
+describe("the backlog of a fault", () => {
+  const ended = (order_id: string, at: number): Checks.Transition => ({
+    order_id,
+    was: "PROCESSING",
+    became: "COMPLETED",
+    attempts_was: 1,
+    attempts: 1,
+    error: null,
+    who: "order-service",
+    at,
+  });
+  const orders = [
+    { order_id: "before", created_at: 1000 },
+    { order_id: "after", created_at: 5000 },
+  ];
+
+  it("is done when the last order placed before the fault's end is", () => {
+    const changes = [ended("before", 7000), ended("after", 9000)];
+    assert.strictEqual(backlogSeconds([500, 4000], orders, changes), 3);
+  });
+
+  it("is never done while one of them has no end", () => {
+    const changes = [
+      { ...ended("before", 7000), became: "PENDING" as const },
+      ended("after", 9000),
+    ];
+    assert.strictEqual(
+      backlogSeconds([4000], orders, changes),
+      Number.POSITIVE_INFINITY,
+    );
+  });
+
+  it("is none when all was done, or no fault was", () => {
+    const changes = [ended("before", 2000)];
+    assert.strictEqual(backlogSeconds([4000], orders, changes), 0);
+    assert.isUndefined(backlogSeconds([], orders, changes));
   });
 });

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Duration, Schema } from "effect";
 import {
   afterFailure,
+  afterUnmade,
   type FailedAttempt,
   moves,
   type RetryPolicy,
@@ -77,13 +78,13 @@ describe("after a failed attempt", () => {
   );
 
   it.prop(
-    "it waits at least as long as asked, and never longer than the cap",
+    "it waits at least as long as asked, up to an hour, whatever the cap",
     [Failure],
     ([given]) => {
       const wait = waitOf(given);
-      assert.isAtLeast(wait, Math.min(given.retryAfter ?? 0, given.cap));
-      assert.isAtMost(wait, given.cap);
-      assert.isAtMost(wait, Math.max(fullOf(given), given.retryAfter ?? 0));
+      const asked = Math.min(given.retryAfter ?? 0, hour);
+      assert.isAtLeast(wait, asked);
+      assert.isAtMost(wait, Math.max(fullOf(given), asked));
     },
   );
 
@@ -127,6 +128,73 @@ describe("after a failed attempt", () => {
     });
     assert.strictEqual(wait, 0.75 * hour);
   });
+});
+
+/** An attempt that was not made; times in milliseconds. */
+const Unmade = Schema.Struct({
+  base: between(1, hour),
+  cap: between(1, 10 * hour),
+  begun: between(1, 2 ** 31 - 1),
+  retryAfter: Schema.UndefinedOr(between(0, 20 * hour)),
+  /** In thousandths. */
+  random: between(0, 999),
+});
+type Unmade = typeof Unmade.Type;
+
+const unmadeWaitOf = ({ retryAfter, ...given }: Unmade, pause?: number) =>
+  Duration.toMillis(
+    afterUnmade(
+      {
+        begun: given.begun,
+        retryAfter:
+          retryAfter === undefined ? undefined : Duration.millis(retryAfter),
+        pause: pause === undefined ? undefined : Duration.millis(pause),
+      },
+      {
+        maxAttempts: 8,
+        base: Duration.millis(given.base),
+        cap: Duration.millis(given.cap),
+      },
+      given.random / 1000,
+    ),
+  );
+
+describe("after an attempt that was not made", () => {
+  it.prop(
+    "the order waits half a minute at most, unless asked to wait longer",
+    [Unmade],
+    ([given]) => {
+      const asked = Math.min(given.retryAfter ?? 0, hour);
+      const wait = unmadeWaitOf(given);
+      assert.isAtLeast(wait, asked);
+      assert.isAtMost(wait, Math.max(30_000, asked));
+      assert.isAtMost(wait, Math.max(given.cap, asked));
+    },
+  );
+
+  it("waits longer each time, so that none comes back for ever at once", () => {
+    const waits = [1, 2, 3, 4, 5, 6, 7, 5000].map((begun) =>
+      unmadeWaitOf({
+        base: 1000,
+        cap: 300_000,
+        begun,
+        retryAfter: undefined,
+        random: 0,
+      }),
+    );
+    assert.deepStrictEqual(
+      waits,
+      [1, 2, 4, 8, 16, 30, 30, 30].map((_) => _ * 1000),
+    );
+  });
+
+  it.prop(
+    "it waits as long as nothing is begun, and no longer",
+    [Unmade, between(0, hour)],
+    ([given, pause]) => {
+      assert.strictEqual(unmadeWaitOf(given, pause), pause);
+    },
+  );
 });
 
 describe("the moves of an order", () => {

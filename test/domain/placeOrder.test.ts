@@ -3,7 +3,8 @@ import { Effect, Schema } from "effect";
 import { HttpServerRequest } from "effect/http";
 import { PlaceOrder } from "../../src/api/PlaceOrder.ts";
 import { OrderId, TotalAmount, UserId } from "../../src/domain/Order.ts";
-import { readOrder } from "../../src/http/Placing.ts";
+import * as JsonBody from "../../src/http/JsonBody.ts";
+import { orderIn } from "../../src/http/Placing.ts";
 
 /** Money as a count of cents: every amount there is. */
 const Cents = Schema.Int.check(
@@ -18,7 +19,7 @@ const decimalOf = (cents: number) => {
 
 /** What the service reads of a request whose body has this `total_amount`. */
 const read = (total_amount: string) =>
-  readOrder(
+  JsonBody.use(
     HttpServerRequest.fromWeb(
       new Request("http://service/api/orders/", {
         method: "POST",
@@ -26,6 +27,7 @@ const read = (total_amount: string) =>
         body: `{"order_id":"a","user_id":"b","item_ids":[1],"total_amount":${total_amount}}`,
       }),
     ),
+    orderIn,
   );
 
 const encode = Schema.encodeSync(PlaceOrder);

@@ -62,6 +62,7 @@ const oddHeaders: ReadonlyArray<Header> = [
   ["If-None-Match", "\x22".repeat(3000)],
   ["If-Unmodified-Since", "x"],
   ["Origin", "null"],
+  ["Origin", "http://127.0.0.1:1"],
   ["Range", "bytes=0-0"],
   ["Range", "bytes=-1,0-,9-1"],
   ["Referer", "javascript:alert(1)"],

@@ -68,7 +68,21 @@ const statusesOf = (operation: Operation): ReadonlyArray<number> =>
   // The fault that a 500 tells of is what is looked for here.
   Object.keys(operation.responses)
     .map(Number)
-    .filter((status) => status < 500);
+    .filter((status) => status < 500 && !refusedBefore.has(status));
+
+/** Refused for who asks and by which name, whatever is asked. */
+const refusedBefore: ReadonlySet<number> = new Set([403, 421]);
+
+const safeMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"]);
+
+/** What is refused before it is looked at where it leads to. */
+const refusalOf = (sent: Sent): number | undefined => {
+  const target = /^https?:/i.test(sent.target) ? URL.parse(sent.target) : null;
+  if (target !== null && !target.pathname.startsWith("/health/")) return 421;
+  return headerOf(sent, "origin") !== undefined && !safeMethods.has(sent.method)
+    ? 403
+    : undefined;
+};
 
 const allStatuses = (contract: Contract) =>
   contract.paths.flatMap(({ operations }) =>
@@ -186,6 +200,10 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
   if (refused.length > 0) {
     const byHttpLayer = new Set(refused);
     return { ...noOrder, statuses: byHttpLayer, byHttpLayer };
+  }
+  const refusal = refusalOf(sent);
+  if (refusal !== undefined) {
+    return { ...noOrder, statuses: new Set([refusal]), byHttpLayer: none };
   }
   const path = pathOf(sent.target);
   if (isAmbiguous(contract, path)) {

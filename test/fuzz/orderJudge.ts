@@ -37,7 +37,9 @@ const parseJson = JSON.parse as (
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-const reserved = new Set([".", "..", "metrics", "retry"]);
+const reserved = new Set([
+  ...[".", "..", "metrics", "retry", "cancel", "batch", "export", "history"],
+]);
 
 const judgeId = (value: unknown): readonly [Sure, string] => {
   if (value instanceof Written) {

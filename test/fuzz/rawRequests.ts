@@ -18,7 +18,7 @@ const latin1 = (text: string) => Buffer.from(text, "latin1");
 const request = (line: string, headers: ReadonlyArray<string>, body = "") =>
   `${[line, ...headers].join("\r\n")}\r\n\r\n${body}`;
 
-const host = "Host: x";
+const host = "Host: localhost";
 const json = "Content-Type: application/json";
 const live = "GET /health/live HTTP/1.1";
 const place = "POST /api/orders/ HTTP/1.1";

@@ -8,6 +8,7 @@ import {
   runtimes,
   type ServiceProcess,
   startService,
+  until,
 } from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { Connection } from "./wire.ts";
@@ -71,6 +72,7 @@ describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
         DATABASE_URL: url,
         PROCESSING_TIME: "10 millis",
         MAX_IN_FLIGHT: String(maxInFlight),
+        MAX_BODIES: "8 MiB",
       },
       "ready",
       { runtime },
@@ -105,6 +107,38 @@ describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
     await assertServesOthers("beside-slow-bodies");
     const found = await fetch(`${service.url}/api/orders/slow-body/`);
     assert.strictEqual(found.status, 404);
+  });
+
+  it("that do not finish large bodies take no more memory than MAX_BODIES", {
+    timeout: 60_000,
+  }, async () => {
+    const large = (id: string) => {
+      const items = JSON.stringify(["x".repeat(900_000)]);
+      return `{"order_id":"${id}","user_id":"slow","item_ids":${items},"total_amount":1}`;
+    };
+    const place = (id: string) =>
+      fetch(`${service.url}/api/orders/`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: large(id),
+        signal: AbortSignal.timeout(20_000),
+      });
+    const body = large("unfinished");
+    const slow = await open(12);
+    for (const connection of slow) {
+      connection.socket.write(
+        latin1(
+          `POST /api/orders/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`,
+        ),
+      );
+    }
+    await assertServesOthers("beside-large-bodies");
+    const refused = await place("no-room");
+    assert.strictEqual(refused.status, 503);
+    assert.strictEqual(refused.headers.get("retry-after"), "5");
+    assert.match((await refused.json()).detail, /bodies of other requests/);
+    for (const connection of slow) connection.close();
+    await until("room again", async () => (await place("room")).status === 201);
   });
 
   it("that send headers a byte at a time are cut off within 16 s, and hinder nobody", {

@@ -22,6 +22,7 @@ export const oddTexts: ReadonlyArray<string> = [
   ],
   ...["\ufffd", "\ufffe", "\uffff", "\ufdd0", "\ue000"],
   ...[".", "..", "...", "./", "../../etc/passwd", "metrics", "retry", "cancel"],
+  ...["batch", "export", "history", "Batch", "exports"],
   ...["Metrics", "METRICS", "metrics ", " retry", "metrics/", "live", "ready"],
   ...[
     "a/b",

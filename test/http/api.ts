@@ -9,6 +9,8 @@ import type { Transport } from "./transports.ts";
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** The body as it was sent. */
+  readonly bytes: Uint8Array;
   readonly text: string;
   /** The body as JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look where they like

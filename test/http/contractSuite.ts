@@ -1,9 +1,10 @@
 /**
- * The HTTP contract (`design.md`, section 3), seen from outside. One suite for
+ * The HTTP contract (README, *API*), seen from outside. One suite for
  * every way to run the service: any runtime, any database, any way to call it.
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";
+import { browsersSuite } from "./browsersSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
@@ -34,6 +35,7 @@ export const contractSuite = (
       receiver = await startReceiver();
       service = await start({
         ...receiverSettings,
+        ALLOWED_HOSTS: "127.0.0.1, order-service, a.example:8080, [::1]",
         FULFILLMENT_URL: receiver.url,
       });
       api = new Api(service.transport);
@@ -64,5 +66,6 @@ export const contractSuite = (
     placingSuite(() => api);
     listingSuite(() => api);
     orderStatesSuite(() => api);
+    browsersSuite(() => api);
     edgeSuite(() => api);
   });

@@ -1,4 +1,7 @@
 /** What is true of every path, and the paths that are not about one order. */
+
+import { gunzipSync } from "node:zlib";
+import { OpenApi } from "effect/http-api";
 import { assert, describe, it } from "vitest";
 import { Api as Contract } from "../../src/api/Api.ts";
 import { type Api, assertProblem } from "./api.ts";
@@ -228,9 +231,38 @@ export const edgeSuite = (api: () => Api) => {
     });
   });
 
+  describe("the pages that never change", () => {
+    it.each(["/docs", "/openapi.json"])(
+      "are sent compressed to who can read that, and not again: %s",
+      async (path) => {
+        const plain = await api().get(path, { "accept-encoding": "identity" });
+        assert.strictEqual(plain.headers["content-encoding"], undefined);
+        const zipped = await api().get(path, {
+          "accept-encoding": "br;q=1, gzip;q=0.8",
+        });
+        assert.strictEqual(zipped.headers["content-encoding"], "gzip");
+        for (const { headers } of [plain, zipped]) {
+          assert.strictEqual(headers.vary, "Accept-Encoding");
+          assert.strictEqual(headers.etag, plain.headers.etag);
+        }
+        assert.strictEqual(gunzipSync(zipped.bytes).toString(), plain.text);
+        assert.isBelow(zipped.bytes.length, plain.text.length / 2);
+        const { etag = "" } = plain.headers;
+        const known = await api().get(path, { "if-none-match": etag });
+        assert.strictEqual(known.status, 304);
+        assert.strictEqual(known.text, "");
+      },
+    );
+  });
+
   describe("the OpenAPI document", () => {
     const read = async (): Promise<Document> =>
       (await api().get("/openapi.json")).json;
+
+    it("is the one that `openApi.test.ts` lints", async () => {
+      const { json } = await api().get("/openapi.json");
+      assert.deepEqual(json, OpenApi.fromApi(Contract));
+    });
 
     it("is OpenAPI 3.1", async () => {
       const document = await read();

@@ -4,7 +4,7 @@ import { HttpServerRequest } from "effect/http";
 import * as JsonBody from "../../src/http/JsonBody.ts";
 
 const read = (text: string) =>
-  JsonBody.read(
+  JsonBody.use(
     HttpServerRequest.fromWeb(
       new Request("http://service/", {
         method: "POST",
@@ -12,6 +12,7 @@ const read = (text: string) =>
         body: text,
       }),
     ),
+    Effect.succeed,
   );
 
 const Digits = Schema.Union([

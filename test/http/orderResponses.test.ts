@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { DateTime, Schema } from "effect";
+import { Arbitrary, DateTime, Schema } from "effect";
 import {
   ItemIds,
   Order,
@@ -11,42 +11,71 @@ import { OrderStatus } from "../../src/domain/OrderStatus.ts";
 import { toJson } from "../../src/http/OrderResponses.ts";
 
 const encode = Schema.encodeSync(Order);
-const time = (millis: number) => DateTime.makeUnsafe(millis);
-const Millis = Schema.Int.check(
-  Schema.isBetween({ minimum: 0, maximum: 4_102_444_800_000 }),
+
+const isId = Schema.is(OrderId);
+const areItems = Schema.is(ItemIds);
+
+/** Any text that may be an id: of any script, with quotes and backslashes. */
+const id = Arbitrary.map(Arbitrary.schema(Schema.String), (text) => {
+  const wellFormed = text.toWellFormed().replace(/\p{Cc}/gu, "");
+  const short = Array.from(wellFormed.trim()).slice(0, 50).join("").trim();
+  return isId(short) ? short : `"${short.length}"`;
+});
+
+/** Any JSON that may be an item. */
+const item = Arbitrary.filter(Arbitrary.schema(Schema.Json), (json) =>
+  areItems([json]),
 );
+
+const whole = (minimum: number, maximum: number) =>
+  Schema.Int.check(Schema.isBetween({ minimum, maximum }));
+
+const Millis = whole(0, 4_102_444_800_000);
+
+/** Which of its moments a time of an order is: some are the same. */
+const Which = Schema.Literals([0, 1, 2]);
+const WhichIfAny = Schema.NullOr(Which);
 
 describe("an order as JSON, written by hand", () => {
   it.prop(
     "is what the contract encodes",
     {
-      millis: Millis,
-      later: Schema.NullOr(Millis),
+      order_id: id,
+      user_id: id,
+      item_ids: Arbitrary.array(item, { minLength: 1, maxLength: 5 }),
+      cents: whole(1, 9_999_999_999),
       status: OrderStatus,
-      attempts: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 99 })),
-      cents: Schema.Int.check(
-        Schema.isBetween({ minimum: 1, maximum: 9_999_999_999 }),
-      ),
-      error: Schema.NullOr(Schema.String),
-      text: Schema.String,
+      moments: Schema.Tuple([Millis, Millis, Millis]),
+      created: Which,
+      updated: Which,
+      started: WhichIfAny,
+      completed: WhichIfAny,
+      next: WhichIfAny,
+      attempts: whole(0, 99),
+      last_error: Schema.NullOr(Schema.String),
     },
-    ({ attempts, cents, error, later, millis, status, text }) => {
-      const at = later === null ? null : time(later);
+    (given) => {
+      const { attempts, last_error, moments, status } = given;
+      const at = (which: typeof Which.Type) =>
+        DateTime.makeUnsafe(moments[which]);
+      const atIfAny = (which: typeof WhichIfAny.Type) =>
+        which === null ? null : at(which);
       const order: Order = {
-        order_id: OrderId.make("ORD001"),
-        user_id: UserId.make("\u{1f600}"),
-        item_ids: ItemIds.make([1.5, { a: [true, "x"] }, `${text.length}`]),
-        total_amount: TotalAmount.make(cents / 100),
+        order_id: OrderId.make(given.order_id),
+        user_id: UserId.make(given.user_id),
+        item_ids: given.item_ids,
+        total_amount: TotalAmount.make(given.cents / 100),
         status,
-        created_at: time(millis),
-        updated_at: time(millis),
-        processing_started_at: at,
-        processing_completed_at: at,
+        created_at: at(given.created),
+        updated_at: at(given.updated),
+        processing_started_at: atIfAny(given.started),
+        processing_completed_at: atIfAny(given.completed),
         attempts,
-        next_attempt_at: at,
-        last_error: error,
+        next_attempt_at: atIfAny(given.next),
+        last_error,
       };
       assert.strictEqual(toJson(order), JSON.stringify(encode(order)));
     },
+    { arbitrary: { runs: 300 } },
   );
 });

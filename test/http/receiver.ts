@@ -30,7 +30,7 @@ export const startReceiver = async () => {
         const order = JSON.parse(Buffer.concat(chunks).toString("utf8"));
         const outcome = order.item_ids[0] as Outcome;
         if (outcome === "hold") return void held.add(response);
-        if (outcome === "later") return void response.writeHead(503).end();
+        if (outcome === "later") return void response.writeHead(500).end();
         if (outcome === "refuse-once" && !refused.has(order.order_id)) {
           refused.add(order.order_id);
           return void response.writeHead(422).end("not deliverable");

@@ -16,15 +16,19 @@ export interface Transport {
 const answerOf = (
   status: number,
   headers: Answer["headers"],
-  text: string,
-): Answer => ({
-  status,
-  headers,
-  text,
-  get json() {
-    return JSON.parse(text);
-  },
-});
+  bytes: Uint8Array,
+): Answer => {
+  const text = Buffer.from(bytes).toString("utf8");
+  return {
+    status,
+    headers,
+    bytes,
+    text,
+    get json() {
+      return JSON.parse(text);
+    },
+  };
+};
 
 /** Over HTTP, any path, header and body as they are. */
 export const overSocket = (url: string): Transport => {
@@ -56,7 +60,7 @@ export const overSocket = (url: string): Transport => {
                 answerOf(
                   response.statusCode ?? 0,
                   response.headers as Answer["headers"],
-                  Buffer.concat(chunks).toString("utf8"),
+                  Buffer.concat(chunks),
                 ),
               ),
             );
@@ -91,7 +95,7 @@ export const overFetch = (
     return answerOf(
       response.status,
       Object.fromEntries(response.headers),
-      await response.text(),
+      new Uint8Array(await response.arrayBuffer()),
     );
   },
   close: () => {},

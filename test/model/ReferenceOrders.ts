@@ -115,12 +115,14 @@ export class ReferenceOrders {
   release(
     order_id: string,
     attempt: number,
+    error: string | undefined,
     wait: number,
     now: number,
   ): boolean {
     const order = this.#underway(order_id, attempt);
     if (order === undefined) return false;
     order.status = "PENDING";
+    order.lastError = error ?? order.lastError;
     order.attempts -= 1;
     order.dueAt = now + wait;
     return true;

@@ -18,7 +18,7 @@ export const Outcome = Schema.Union([
   Schema.TaggedStruct("Succeed", { after: Short }),
   Schema.TaggedStruct("FailRetryably", {
     after: Short,
-    retryAfter: Schema.Literals([0, 1500, 60_000]),
+    retryAfter: Schema.Literals([0, 1500, 20_000]),
   }),
   Schema.TaggedStruct("FailFinally", { after: Short }),
   Schema.TaggedStruct("Defect", { after: Short }),
@@ -29,6 +29,7 @@ export const Outcome = Schema.Union([
   Schema.TaggedStruct("Unavailable", {
     after: Short,
     retryAfter: Schema.Literals([200, 3000]),
+    isForAll: Schema.Boolean,
   }),
 ]);
 export type Outcome = typeof Outcome.Type;
@@ -114,8 +115,11 @@ export const Step = Schema.Union([
 ]);
 export type Step =
   | typeof Step.Type
-  /** So many orders at once, for one partition: not drawn, but asked for. */
-  | { readonly _tag: "Backlog"; readonly orders: number };
+  // Not drawn, but asked for.
+  /** So many orders at once, for one partition. */
+  | { readonly _tag: "Backlog"; readonly orders: number }
+  /** An order's row is locked: what would change it waits in the database. */
+  | { readonly _tag: "LockRow"; readonly order: number; readonly ms: number };
 
 export interface Schedule {
   /** What the random waits are drawn from. */
@@ -169,7 +173,7 @@ const describeOutcome = (outcome: Outcome): string => {
     case "Hang":
       return "hangs";
     case "Unavailable":
-      return `is unavailable after ${seconds(outcome.after)}, for ${seconds(outcome.retryAfter)}`;
+      return `is unavailable${outcome.isForAll ? " for all" : ""} after ${seconds(outcome.after)}, for ${seconds(outcome.retryAfter)}`;
   }
 };
 
@@ -185,6 +189,8 @@ export const describeStep = (step: Step): string => {
       return `retry at most ${step.limit} of the failed`;
     case "Backlog":
       return `place ${step.orders} orders at once in one partition`;
+    case "LockRow":
+      return `the row of O${step.order} is locked for ${seconds(step.ms)}`;
     case "Pass":
       return `${seconds(step.ms)} pass`;
     case "Start":

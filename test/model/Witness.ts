@@ -46,6 +46,23 @@ const { maxAttempts } = settings.retryPolicy;
 const waitBaseMs = Duration.toMillis(settings.retryPolicy.base);
 const waitCapMs = Duration.toMillis(settings.retryPolicy.cap);
 
+/** The least and the most, in milliseconds, after so many attempts. */
+const waitBounds = (
+  number: number,
+  { retryAfter }: Pick<Held, "retryAfter">,
+) => {
+  const full = Math.min(waitCapMs, waitBaseMs * 2 ** (number - 1));
+  const least = Math.max(full / 2, retryAfter);
+  return [least, Math.max(full, least)] as const;
+};
+
+/** After an attempt that was not made; counted by all that ever began. */
+const isUnmadeWait = (held: Held, wait: number): boolean => {
+  if (held.isForAll) return wait === held.retryAfter;
+  const [least, most] = waitBounds(held.attempt, held);
+  return wait >= least && wait <= most;
+};
+
 /** What a process has in hand: an attempt that it began. */
 export interface Held {
   /** Which `begin` of the order it was: no two are the same. */
@@ -62,6 +79,8 @@ export interface Held {
     | "interrupted itself"
     | Exclude<Outcome["_tag"], "Hang" | "InterruptItself">;
   retryAfter: number;
+  /** Whether nothing is begun so long, the order included. */
+  isForAll: boolean;
 }
 
 export interface Claim {
@@ -263,6 +282,7 @@ export class Witness {
       endedAt: 0,
       state: "begun",
       retryAfter: 0,
+      isForAll: false,
     });
     return begun;
   }
@@ -311,7 +331,7 @@ export class Witness {
   }
 
   release(who: Member, released: Release): Happen<boolean> {
-    const { order_id, attempt } = released;
+    const { order_id, attempt, error } = released;
     const wait = Duration.toMillis(released.wait);
     const held = this.#heldFor(who, order_id, attempt);
     const isStopping =
@@ -319,7 +339,7 @@ export class Witness {
       (held !== undefined && this.#isOrphaned(who, order_id, held));
     const mayRelease =
       held?.state === "Unavailable"
-        ? wait === held.retryAfter
+        ? isUnmadeWait(held, wait)
         : isStopping &&
           wait === 0 &&
           (held?.state === "begun" ||
@@ -333,7 +353,7 @@ export class Witness {
     return (willAnswer) => {
       const done = this.#ask(this.#repository.release(released));
       const now = this.now();
-      const mayDo = this.reference.release(order_id, attempt, wait, now);
+      const mayDo = this.reference.release(order_id, attempt, error, wait, now);
       this.#ended(who, "give back", order_id, attempt, done, mayDo, willAnswer);
       return done;
     };
@@ -470,12 +490,14 @@ export class Witness {
   }
 
   /** The wait grows, has its limit, and heeds what was asked for. */
-  #checkWait({ order_id, attempt }: Failure, held: Held, wait?: number) {
+  #checkWait(
+    { order_id, attempt }: Failure,
+    held: Pick<Held, "attempts" | "retryAfter"> & { readonly state: string },
+    wait?: number,
+  ) {
     const { attempts } = held;
     const mustEnd = held.state === "FailFinally" || attempts >= maxAttempts;
-    const full = Math.min(waitCapMs, waitBaseMs * 2 ** (attempts - 1));
-    const least = Math.max(full / 2, Math.min(held.retryAfter, waitCapMs));
-    const most = Math.max(full, least);
+    const [least, most] = waitBounds(attempts, held);
     const isRight = mustEnd
       ? wait === undefined
       : wait !== undefined && wait >= least && wait <= most;
@@ -510,9 +532,7 @@ export class Witness {
         `${who.name} takes ${order_id} back, which it has in hand: ${held.state}`,
       );
     }
-    if (wait !== lostWait(order.attempts)) {
-      this.fault(`${order_id} waits ${wait} ms after its attempt was lost`);
-    }
+    this.#checkWait(failure, { ...lost, attempts: order.attempts }, wait);
   }
 
   #ended(
@@ -566,9 +586,8 @@ export class Witness {
   }
 }
 
-/** A lost attempt is made up for at once, if there is another. */
-const lostWait = (attempts: number) =>
-  attempts >= maxAttempts ? undefined : 0;
+/** A lost attempt counts as one that failed and asked for no wait. */
+const lost = { state: "lost", retryAfter: 0 };
 
 const words = (
   status: string,

@@ -78,6 +78,9 @@ const foundWithin = 2500;
 const restartMax = 13_000;
 /** So soon an owner has its partitions again that another claimed. */
 const claimedWithin = 12_000 + restartMax;
+/** So long an answer is waited for, and so long a statement may take at all. */
+const answerMax = 10_000;
+const statementMax = 15_000;
 const traceLinesMax = 80;
 
 interface Process extends Member {
@@ -102,6 +105,8 @@ interface Faults {
   late: { of: Change; times: number; ms: number };
   slow: { times: number; ms: number };
   broken: { of: Change; times: number };
+  /** A row that somebody locked; who waits for it is let in one by one. */
+  locked: { order_id: string; until: number };
   /** Calls that are slow, and changes given up that have not happened yet. */
   onTheirWay: number;
 }
@@ -141,6 +146,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     late: { of: none, times: 0, ms: 0 },
     slow: { times: 0, ms: 0 },
     broken: { of: none, times: 0 },
+    locked: { order_id: "", until: 0 },
     onTheirWay: 0,
   };
   const processes: Array<Process> = [];
@@ -181,6 +187,24 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
       );
     });
 
+  /** Waits for a locked row, but not for ever: it may be let in afterwards. */
+  const lockedOut = Effect.fnUntraced(function* (happen: Happen<unknown>) {
+    const wait = faults.locked.until - now();
+    faults.locked.until += 1;
+    trouble(wait);
+    if (wait < answerMax) return yield* travel(wait);
+    if (wait < statementMax) {
+      yield* Effect.forkDetach(
+        Effect.andThen(
+          travel(wait),
+          Effect.sync(() => happen(false)),
+        ),
+      );
+    }
+    yield* Effect.sleep(answerMax);
+    return yield* unavailable("no answer in time");
+  });
+
   /** A call of the database, on its way there and back. */
   const call = Effect.fnUntraced(function* <A>(
     process: Process,
@@ -195,6 +219,10 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
       return yield* Effect.die("the repository is broken");
     }
     const happen = ask();
+    const { locked } = faults;
+    if (order_id === locked.order_id && now() < locked.until) {
+      yield* lockedOut(happen);
+    }
     const slowness = faults.slow.times > 0 ? faults.slow.ms : 0;
     if (slowness > 0) {
       faults.slow.times -= 1;
@@ -265,6 +293,12 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     list: (query) =>
       call(process, "read", () => () => witness.read((_) => _.list(query))),
     tally: call(process, "read", () => () => witness.read((_) => _.tally)),
+    count: (after, limit) =>
+      call(
+        process,
+        "read",
+        () => () => witness.read((_) => _.count(after, limit)),
+      ),
     isEmpty: call(process, "read", () => () => witness.read((_) => _.isEmpty)),
     due: (partition, limit) =>
       Effect.andThen(
@@ -380,13 +414,20 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
         case "Unavailable":
           held.state = outcome._tag;
           held.retryAfter = outcome.retryAfter;
+          if (!outcome.isForAll) {
+            return yield* new FulfilmentUnavailable({
+              message: "away",
+              retryAfter: Duration.millis(outcome.retryAfter),
+            });
+          }
+          held.isForAll = true;
           process.closedUntil = Math.max(
             process.closedUntil,
             now() + outcome.retryAfter,
           );
           return yield* new FulfilmentUnavailable({
             message: "away",
-            retryAfter: Duration.millis(outcome.retryAfter),
+            pause: Duration.millis(outcome.retryAfter),
           });
       }
     });
@@ -572,6 +613,12 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
         );
       case "Backlog":
         return Effect.forkDetach(Effect.ignore(backlog(step.orders)));
+      case "LockRow":
+        faults.locked = {
+          order_id: `O${step.order}`,
+          until: now() + step.ms,
+        };
+        return Effect.void;
       case "Pass":
         return Effect.void;
       case "Start":
@@ -736,6 +783,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     faults.awayUntil = now();
     faults.cut.times = faults.late.times = faults.slow.times = 0;
     faults.broken.times = 0;
+    faults.locked.until = now();
     for (const process of processes) process.crashing.clear();
     yield* step({ _tag: "Thaw", unawareFor: 100 });
     if (owner?.draining === true) yield* restart;

@@ -11,7 +11,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Arbitrary, Effect, Option } from "effect";
 import { type Partition, partitions } from "../../src/domain/Partition.ts";
 import type { Attempt, Epoch } from "../../src/persistence/OrderRepository.ts";
-import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
+import { mailboxCapacity } from "../../src/processor/Intake.ts";
 import {
   describeSchedule,
   type Outcome,
@@ -293,19 +293,32 @@ describe("faults that are mended", () => {
 
   mended(
     "an actor that crashed asks for no begin again while it drains",
-    /the actor of 1 crashes[\s\S]*P2 +claim 1: epoch 3[\s\S]*begin O2: attempt 2/,
+    /gives up on begin[\s\S]*the actor of 1 crashes[\s\S]*claim 1: epoch 2[\s\S]*begin O2: attempt 1/,
     [
-      {
-        ...place(
-          { _tag: "Defect", after: 2000 },
-          { _tag: "InterruptItself", after: 700 },
-        ),
-        order: 2,
-      } as Step,
       { _tag: "LateChanges", of: "begin", times: 1, late: 1500 },
-      takeover,
+      { ...place(), order: 2 } as Step,
       { _tag: "ActorCrash" },
+      // Of the other partition, and of this one: its end makes the actor read.
+      { ...place(), order: 1 } as Step,
       { ...place(), order: 3 } as Step,
+    ],
+  );
+
+  mended(
+    "an attempt is found that was begun when nobody waited for it any more",
+    /begin O0: attempt 1, never answered[\s\S]*take back attempt 1 at O0: done/,
+    [
+      { _tag: "LockRow", order: 0, ms: 12_000 },
+      // Of the other partition: the next is of the one with the backlog.
+      { ...place(), order: 1 } as Step,
+      place(),
+      pass(5000),
+      pass(5000),
+      // Its caller has given up. The actor's loop turns at each half mailbox.
+      ...[1, 2, 3].flatMap(() => [
+        pass(100),
+        { _tag: "Backlog", orders: 16 * mailboxCapacity } as Step,
+      ]),
     ],
   );
 });

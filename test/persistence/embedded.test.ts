@@ -7,6 +7,7 @@ import { Effect, Exit, Layer } from "effect";
 import { SqlClient } from "effect/sql";
 import { TestClock } from "effect/testing";
 import { Partition } from "../../src/domain/Partition.ts";
+import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
@@ -22,6 +23,7 @@ const temporaryDirectory = Effect.acquireRelease(
 const opened = (dataDir: string) =>
   OrderRepositorySql.layer.pipe(
     Layer.provideMerge(Database.layer),
+    Layer.provideMerge(Connections.layerShared),
     Layer.provideMerge(Embedded.layer({ dataDir })),
   );
 

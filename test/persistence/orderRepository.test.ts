@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Context, Effect, Layer } from "effect";
 import { TestClock } from "effect/testing";
+import { Connections } from "../../src/persistence/Connections.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositoryMemory from "../../src/persistence/OrderRepositoryMemory.ts";
 import * as Embedded from "../../src/runtime/Embedded.ts";
@@ -25,7 +26,8 @@ const embedded = Layer.unwrap(
       Effect.promise(() => mkdtemp(join(tmpdir(), "orders-embedded-"))),
       (dataDir) => Effect.promise(() => rm(dataDir, { recursive: true })),
     ),
-    (dataDir) => Embedded.layer({ dataDir }),
+    (dataDir) =>
+      Layer.provideMerge(Connections.layerShared, Embedded.layer({ dataDir })),
   ),
 );
 

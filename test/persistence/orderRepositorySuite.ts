@@ -26,6 +26,7 @@ import { OrderStatus } from "../../src/domain/OrderStatus.ts";
 import { Partition } from "../../src/domain/Partition.ts";
 import type {
   Attempt,
+  CountPlace,
   OrderQuery,
   OrderRepository,
   RetryQuery,
@@ -132,6 +133,22 @@ export const assertTallyIsCount = Effect.fnUntraced(function* (
     tally.oldestPendingSeconds === undefined,
     tally.counts.PENDING === 0,
   );
+});
+
+/** Orders counted in steps of `limit`, and how many were ever accepted. */
+export const counted = Effect.fnUntraced(function* (
+  repository: Repository,
+  limit: number,
+) {
+  let orders = 0;
+  let after: CountPlace | undefined;
+  while (true) {
+    const step = yield* repository.count(after, limit);
+    orders += step.orders;
+    if (step.next === undefined) return [orders, step.accepted] as const;
+    assert.strictEqual(step.orders, limit);
+    after = step.next;
+  }
 });
 
 // -- the model of a random sequence ------------------------------------------
@@ -394,6 +411,20 @@ export const orderRepositorySuite = <E>(
         yield* assertTallyIsCount(repository);
         yield* repository.insert(newOrder("A"), partition);
         assert.isFalse(yield* repository.isEmpty);
+      }),
+    );
+
+    it.effect("counts the orders themselves, step by step", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        assert.deepStrictEqual(yield* counted(repository, 3), [0, 0]);
+        for (let n = 1; n <= 7; n += 1) {
+          yield* repository.insert(newOrder(`A${n}`), partition);
+        }
+        yield* repository.insert(newOrder("A1"), elsewhere);
+        for (const limit of [1, 3, 7, 8]) {
+          assert.deepStrictEqual(yield* counted(repository, limit), [7, 7]);
+        }
       }),
     );
 
@@ -1083,6 +1114,25 @@ export const orderRepositorySuite = <E>(
         ).order;
         assert.strictEqual(again.attempts, 1);
         yield* assertTallyIsCount(repository);
+      }),
+    );
+
+    it.effect("keeps why an attempt was not made, until it knows better", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const wait = Duration.zero;
+        const first = yield* begun(repository, "A");
+        yield* repository.release({ ...first, wait, error: "away\0" });
+        assert.strictEqual(
+          (yield* found(repository, "A")).last_error?.replace("\0", "\ufffd"),
+          "away\ufffd",
+        );
+        yield* repository.begin(id("A"), firstEpoch);
+        const second = { order_id: id("A"), attempt: first.attempt + 1 };
+        yield* repository.release({ ...second, wait });
+        const order = yield* found(repository, "A");
+        assert.match(order.last_error ?? "", /^away/);
+        assert.strictEqual(order.attempts, 0);
       }),
     );
 

@@ -3,6 +3,7 @@ import { PgClient } from "@effect/sql-pg";
 import { Context, Effect, Layer } from "effect";
 import * as Reactivity from "effect/reactivity/Reactivity";
 import { SqlClient, type SqlConnection } from "effect/sql";
+import { Connections } from "../../src/persistence/Connections.ts";
 
 export interface Recorded {
   readonly text: string;
@@ -46,6 +47,12 @@ export const layer = Layer.effectContext(
       spanAttributes: [],
     });
     return Context.make(SqlClient.SqlClient, client).pipe(
+      Context.add(Connections, {
+        working: client,
+        reading: client,
+        apart: client,
+        listsMax: 1,
+      }),
       Context.add(Recorder, {
         unrecorded,
         during: (effect) =>

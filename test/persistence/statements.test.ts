@@ -7,6 +7,7 @@ import { DateTime, Duration, Effect, Layer, Option } from "effect";
 import { SqlClient } from "effect/sql";
 import { UserId } from "../../src/domain/Order.ts";
 import { Partition } from "../../src/domain/Partition.ts";
+import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
@@ -373,6 +374,12 @@ const statements = Effect.gen(function* () {
       "orders_of_user",
     ],
     tally: [repository.tally, "orders_by_final_status"],
+    "count, a step": [repository.count(undefined, 500), "orders_newest"],
+    "count, a step far behind": [repository.count(deep, 50), "orders_newest"],
+    "count, the rest": [
+      repository.count({ ...after, created_at: newest }, 50),
+      "orders_newest",
+    ],
     "is empty": [repository.isEmpty, "orders_newest"],
   } as const;
 });
@@ -500,7 +507,7 @@ layer(repositoryLayer.pipe(Layer.provideMerge(TestDatabase.layerSql)), {
 
 /** The updates of a table that the server has counted, once it has them all. */
 const updatesOf = Effect.fnUntraced(function* (table: string) {
-  const sql = yield* SqlClient.SqlClient;
+  const { working: sql } = yield* Connections;
   // Each session hands in its own counts; as many as the pool has at most.
   yield* Effect.forEach(
     Array.from({ length: 5 }),

@@ -1,7 +1,13 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Fiber } from "effect";
+import { Duration, Effect, Exit, Fiber } from "effect";
 import { TestClock } from "effect/testing";
 import * as ByteBudget from "../../src/processor/ByteBudget.ts";
+
+const patience = {
+  waitingMax: 1,
+  wait: Duration.seconds(5),
+  refusal: (): string => "full",
+};
 
 describe("a budget of bytes", () => {
   it.effect("serves who waits in line, the large one too", () =>
@@ -62,13 +68,32 @@ describe("a budget of bytes", () => {
   it.effect("has back what an effect had, however it ended", () =>
     Effect.gen(function* () {
       const budget = ByteBudget.make(10);
-      yield* Effect.exit(ByteBudget.within(budget, 9, Effect.fail("no")));
+      yield* Effect.exit(
+        ByteBudget.within(budget, 9, patience, Effect.fail("no")),
+      );
       const under = yield* Effect.forkChild(
-        ByteBudget.within(budget, 9, Effect.never),
+        ByteBudget.within(budget, 9, patience, Effect.never),
       );
       yield* TestClock.adjust(0);
       assert.isFalse(budget.takeNow(2));
       yield* Fiber.interrupt(under);
+      assert.isTrue(budget.takeNow(10));
+    }),
+  );
+
+  it.effect("lets only so many wait, and only so long", () =>
+    Effect.gen(function* () {
+      const budget = ByteBudget.make(10);
+      assert.isTrue(budget.takeNow(8));
+      const take = ByteBudget.takeOrFail(budget, 5, patience);
+      const first = yield* Effect.forkChild(Effect.exit(take));
+      yield* TestClock.adjust("4 seconds");
+      assert.deepStrictEqual(yield* Effect.exit(take), Exit.fail("full"));
+      assert.strictEqual(budget.waiting(), 1);
+      yield* TestClock.adjust("1 second");
+      assert.deepStrictEqual(yield* Fiber.join(first), Exit.fail("full"));
+      assert.strictEqual(budget.waiting(), 0);
+      budget.release(8);
       assert.isTrue(budget.takeNow(10));
     }),
   );

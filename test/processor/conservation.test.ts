@@ -1,20 +1,26 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Layer, Logger, Ref } from "effect";
+import { Effect, Layer, Logger, Metric, Ref } from "effect";
 import {
   OrderRepository,
   type OrderTally,
 } from "../../src/persistence/OrderRepository.ts";
+import { Census } from "../../src/processor/Census.ts";
 import * as Conservation from "../../src/processor/Conservation.ts";
 
-const tally = (accepted: number): OrderTally => ({
-  accepted,
-  counts: { PENDING: 1, PROCESSING: 2, COMPLETED: 3, FAILED: 4, CANCELLED: 5 },
-  processingSeconds: 0,
-  oldestPendingSeconds: undefined,
-});
+const counts = {
+  PENDING: 1,
+  PROCESSING: 2,
+  COMPLETED: 3,
+  FAILED: 4,
+  CANCELLED: 5,
+};
 
-/** The levels of what is logged over a repository that counts so. */
-const logged = (accepted: number) =>
+/** What a check says of these statistics, and of so many rows missing. */
+const checked = ({
+  accepted = 15,
+  missing = 0,
+  ...given
+}: Partial<OrderTally> & { readonly missing?: number } = {}) =>
   Effect.gen(function* () {
     const levels = yield* Ref.make<ReadonlyArray<string>>([]);
     const logger = Logger.make(({ logLevel }) => {
@@ -24,24 +30,61 @@ const logged = (accepted: number) =>
       Effect.provide(
         Layer.mergeAll(
           Logger.layer([logger]),
+          Layer.mock(Census, { missing: Effect.succeed(missing) }),
           Layer.mock(OrderRepository, {
-            tally: Effect.succeed(tally(accepted)),
+            tally: Effect.succeed({
+              accepted,
+              counts,
+              processingSeconds: 0,
+              oldestPendingSeconds: undefined,
+              ...given,
+            }),
           }),
         ),
       ),
     );
-    return yield* Ref.get(levels);
+    const { state } = (yield* Metric.snapshot).find(
+      ({ id }) => id === "orders_unaccounted",
+    ) as { readonly state: { readonly value: number } };
+    return { levels: yield* Ref.get(levels), unaccounted: state.value };
   });
 
 describe("the conservation of orders", () => {
   it.effect("is nothing to talk about while it holds", () =>
-    Effect.map(logged(15), (levels) => assert.deepStrictEqual(levels, [])),
+    Effect.gen(function* () {
+      const said = yield* checked();
+      assert.deepStrictEqual(said, { levels: [], unaccounted: 0 });
+    }),
   );
 
   it.effect("is an error when orders are missing, or too many", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* logged(16), ["Error"]);
-      assert.deepStrictEqual(yield* logged(14), ["Error"]);
+      assert.deepStrictEqual(yield* checked({ accepted: 16 }), {
+        levels: ["Error"],
+        unaccounted: 1,
+      });
+      assert.deepStrictEqual(yield* checked({ accepted: 14 }), {
+        levels: ["Error"],
+        unaccounted: -1,
+      });
+    }),
+  );
+
+  it.effect("is an error when rows are missing that the statistics have", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* checked({ missing: 2 }), {
+        levels: ["Error"],
+        unaccounted: 2,
+      });
+    }),
+  );
+
+  it.effect("is an error when a status counts below zero", () =>
+    Effect.gen(function* () {
+      const { levels } = yield* checked({
+        counts: { ...counts, PENDING: -1, COMPLETED: 5 },
+      });
+      assert.deepStrictEqual(levels, ["Error"]);
     }),
   );
 });

@@ -6,6 +6,7 @@ import {
   Exit,
   Fiber,
   Layer,
+  Logger,
   Option,
   Ref,
   Scope,
@@ -30,7 +31,7 @@ import {
   FulfilmentFailed,
   FulfilmentUnavailable,
 } from "../../src/processor/Fulfilment.ts";
-import { mailboxCapacity } from "../../src/processor/OrderActor.ts";
+import { mailboxCapacity } from "../../src/processor/Intake.ts";
 import {
   bytesInWorkMax,
   OrderProcessor,
@@ -246,7 +247,13 @@ describe("the order processor", () => {
       const { order } = yield* repository.insert(newOrder("A"), partition);
       yield* repository.begin(order.order_id, 0);
       yield* start;
-      yield* TestClock.adjust("1 second");
+      // It waits as after any failed attempt, whatever it was that died.
+      assert.isNotNull(
+        Option.getOrThrow(yield* repository.find("A")).next_attempt_at,
+      );
+      yield* TestClock.adjust("499 millis");
+      assert.strictEqual(yield* statusOf("A"), "PENDING");
+      yield* TestClock.adjust("3 seconds");
       const completed = Option.getOrThrow(yield* repository.find("A"));
       assert.strictEqual(completed.status, "COMPLETED");
       assert.strictEqual(completed.attempts, 2);
@@ -455,6 +462,7 @@ describe("the order processor", () => {
           const given = yield* orders.find("first");
           assert.strictEqual(given.status, "PENDING");
           assert.strictEqual(given.attempts, 0);
+          assert.strictEqual(given.last_error, "away");
           yield* TestClock.adjust("2 seconds");
           assert.strictEqual(yield* statusOf("first"), "COMPLETED");
           assert.strictEqual(yield* statusOf("second"), "COMPLETED");
@@ -468,7 +476,7 @@ describe("the order processor", () => {
                     ? Effect.fail(
                         new FulfilmentUnavailable({
                           message: "away",
-                          retryAfter: Duration.seconds(10),
+                          pause: Duration.seconds(10),
                         }),
                       )
                     : Effect.void,
@@ -578,6 +586,38 @@ describe("the order processor", () => {
                 crash && asked === partition
                   ? Effect.die("the actor is broken")
                   : repository.due(asked, limit),
+              ),
+          })),
+        ),
+      );
+    }),
+  );
+
+  it.effect("goes on after an event that crashes every actor once", () =>
+    Effect.gen(function* () {
+      const isStruck = yield* Ref.make(false);
+      yield* Effect.gen(function* () {
+        const orders = yield* Orders;
+        const processor = yield* OrderProcessor;
+        const collapse = yield* Effect.forkChild(processor.collapsed);
+        yield* start;
+        yield* Ref.set(isStruck, true);
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(processor.status().down.length, partitions.length);
+        yield* Ref.set(isStruck, false);
+        yield* TestClock.adjust("500 millis");
+        assert.deepStrictEqual(processor.status().down, []);
+        assert.isUndefined(collapse.pollUnsafe());
+        yield* orders.place(newOrder("A"));
+        yield* TestClock.adjust("1 second");
+        assert.strictEqual(yield* statusOf("A"), "COMPLETED");
+      }).pipe(
+        Effect.provide(
+          service(oneSecond, {}, (repository) => ({
+            ...repository,
+            due: (asked, limit) =>
+              Effect.flatMap(Ref.get(isStruck), (crash) =>
+                crash ? Effect.die("struck") : repository.due(asked, limit),
               ),
           })),
         ),
@@ -704,26 +744,60 @@ describe("the order processor", () => {
       ),
   );
 
-  it.effect("says when an answer comes too late, and changes nothing", () =>
-    Effect.gen(function* () {
-      const go = yield* Deferred.make<void>();
-      yield* Effect.gen(function* () {
-        const orders = yield* Orders;
-        const repository = yield* OrderRepository;
-        yield* start;
-        const { order } = yield* orders.place(newOrder("A"));
-        yield* settle;
-        // Another owner has taken the partition over meanwhile.
-        const attempt = { order_id: order.order_id, attempt: 1 };
-        yield* repository.fail({
-          ...attempt,
-          error: "",
-          wait: Duration.hours(1),
-        });
-        yield* Deferred.succeed(go, undefined);
-        yield* settle;
-        assert.strictEqual(yield* statusOf("A"), "PENDING");
-      }).pipe(Effect.provide(service(() => Deferred.await(go))));
-    }),
-  );
+  describe("an answer that comes too late", () => {
+    it.effect.each<[string, Work]>([
+      ["done", () => Effect.void],
+      ["failed", () => new FulfilmentFailed({ message: "late" })],
+      [
+        "not made",
+        () =>
+          new FulfilmentUnavailable({
+            message: "late",
+            retryAfter: Duration.seconds(1),
+          }),
+      ],
+    ])("is said to be so, and changes nothing: %s", ([, answer]) =>
+      Effect.gen(function* () {
+        const go = yield* Deferred.make<void>();
+        const said: Array<unknown> = [];
+        const log = Logger.layer([
+          Logger.make(({ logLevel, message }) => {
+            if (logLevel === "Warn") said.push(message);
+          }),
+        ]);
+        yield* Effect.gen(function* () {
+          const orders = yield* Orders;
+          const repository = yield* OrderRepository;
+          yield* start;
+          const { order } = yield* orders.place(newOrder("A"));
+          yield* settle;
+          // Another owner has taken the partition over meanwhile.
+          const attempt = { order_id: order.order_id, attempt: 1 };
+          yield* repository.fail({
+            ...attempt,
+            error: "",
+            wait: Duration.hours(1),
+          });
+          const before = yield* repository.find("A");
+          assert.deepStrictEqual(said, []);
+          yield* Deferred.succeed(go, undefined);
+          yield* settle;
+          assert.deepStrictEqual(said, [
+            [
+              "the attempt ended too late: its order is no longer this actor's",
+              attempt,
+            ],
+          ]);
+          assert.deepStrictEqual(yield* repository.find("A"), before);
+          assert.strictEqual(yield* statusOf("A"), "PENDING");
+        }).pipe(
+          Effect.provide(
+            service((order) =>
+              Effect.andThen(Deferred.await(go), answer(order)),
+            ).pipe(Layer.provideMerge(log)),
+          ),
+        );
+      }),
+    );
+  });
 });

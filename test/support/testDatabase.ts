@@ -5,6 +5,7 @@ import { Context, Effect, Layer, Redacted } from "effect";
 import * as ReactivityModule from "effect/reactivity/Reactivity";
 import type { SqlClient, SqlError } from "effect/sql";
 import { inject } from "vitest";
+import type { Connections } from "../../src/persistence/Connections.ts";
 import * as Postgres from "../../src/runtime/Postgres.ts";
 
 export class TestDatabase extends Context.Service<
@@ -46,7 +47,7 @@ export class TestDatabase extends Context.Service<
 
 /** A client on a database of its own, with the settings of the service. */
 export const layerSql: Layer.Layer<
-  SqlClient.SqlClient | TestDatabase,
+  SqlClient.SqlClient | Connections | TestDatabase,
   unknown
 > = Layer.unwrap(
   Effect.map(TestDatabase, ({ url }) =>

@@ -1,8 +1,9 @@
 /** Harm done by the receiver of the webhook. */
 import { setTimeout as wait } from "node:timers/promises";
 import { until } from "../../../test/support/serviceProcess.ts";
-import { poisonOf, poisons } from "../Receiver.ts";
+import { type Away, type Poison, poisonOf, poisons } from "../Receiver.ts";
 import { ordersASecond, type Scenario } from "../Scenario.ts";
+import type { Stage } from "../Stage.ts";
 
 const names = Object.values(poisons);
 
@@ -11,7 +12,13 @@ const poisonEvery = 25;
 
 const attemptsMax = 3;
 
-/** Orders that can never be worked, among others that can. */
+/** Poison that the receiver answers to: its orders become dead letters. */
+const answered: ReadonlyArray<Poison> = ["fails", "refused"];
+
+/**
+ * Orders that cannot be worked, among others that can. Those that the receiver
+ * does not answer to wait for it; they are worked once it is mended.
+ */
 export const poison: Scenario = {
   name: "poison",
   about: "orders whose work fails, hangs, is garbage or is refused, always",
@@ -26,8 +33,12 @@ export const poison: Scenario = {
     number % poisonEvery === 0
       ? names[(number / poisonEvery) % names.length]
       : undefined,
-  endOf: (order_id) =>
-    poisonOf(order_id) === undefined ? "COMPLETED" : "FAILED",
+  endOf: (order_id) => {
+    const poison = poisonOf(order_id);
+    return poison !== undefined && answered.includes(poison)
+      ? "FAILED"
+      : "COMPLETED";
+  },
   recoveryMaxSeconds: 5,
   run: async (stage) => {
     stage.isMarking = true;
@@ -43,12 +54,13 @@ export const poison: Scenario = {
           const { rowCount } = await client.query(
             `SELECT 1 FROM orders WHERE final_status IS NULL
              AND order_id ~ $1 LIMIT 1`,
-            [`-(${names.join("|")})-`],
+            [`-(${answered.join("|")})-`],
           );
           return rowCount === 0;
         }),
       60,
     );
+    stage.receiver.mend();
   },
   *demands({ rows }) {
     yield {
@@ -84,3 +96,66 @@ export const receiverDown: Scenario = {
     );
   },
 };
+
+/** How it is away, in turn. A wrong route comes first: it spends attempts. */
+const waysToBeAway: ReadonlyArray<Away> = [
+  404,
+  503,
+  "refused",
+  401,
+  "hangs",
+  "refused",
+];
+
+/** So long after its return, all that waited for it must be done. */
+const backlogMaxSeconds = 60;
+
+/** Away in all ways there are, for longer than any order has attempts. */
+export const receiverAway: Scenario = {
+  name: "receiver-away",
+  about: "the webhook's receiver away in every way, in turn (--away)",
+  rate: 100,
+  isMostlyWaiting: true,
+  settings: { PROCESSING_TIMEOUT: "5 seconds" },
+  // It is left alone for up to a quarter of a minute at a time.
+  recoveryMaxSeconds: 20,
+  run: async (stage) => {
+    const each = stage.awaySeconds / waysToBeAway.length;
+    for (const way of waysToBeAway) {
+      await stage.receiver.away(way);
+      stage.fault(`the receiver is away: ${way}`);
+      await wait(each * 1000);
+    }
+    await stage.receiver.up();
+    stage.faultOver();
+    await until(
+      "all orders that waited are at their end",
+      () => isBacklogDone(stage),
+      backlogMaxSeconds + 30,
+    );
+  },
+  *demands({ attempts, backlogSeconds, rows }) {
+    yield {
+      demand: "no order becomes a dead letter",
+      isMet: rows.FAILED === 0,
+      found: `${rows.FAILED} FAILED, at most ${attempts?.max} attempts`,
+    };
+    yield {
+      demand: `all that waited is done within ${backlogMaxSeconds} s of its return`,
+      isMet:
+        backlogSeconds !== undefined && backlogSeconds <= backlogMaxSeconds,
+      found: `${backlogSeconds?.toFixed(1)} s`,
+    };
+  },
+};
+
+/** Whether all orders placed before the last fault was over are at their end. */
+const isBacklogDone = (stage: Stage) =>
+  stage.postgres.ask(stage.database, async (client) => {
+    const { rowCount } = await client.query(
+      `SELECT 1 FROM orders WHERE final_status IS NULL
+       AND created_at < to_timestamp($1::float8 / 1000) LIMIT 1`,
+      [stage.faultsOver.at(-1)],
+    );
+    return rowCount === 0;
+  });

@@ -1,0 +1,98 @@
+/** What the OpenAPI document says beyond what follows from the endpoints. */
+import { Predicate } from "effect";
+
+/** As much of an OpenAPI document as is looked at here. */
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: unknown;
+}
+
+interface Operation {
+  readonly parameters: ReadonlyArray<Parameter>;
+  readonly responses: Record<string, unknown>;
+}
+
+interface Parameter {
+  description?: string;
+  explode?: boolean;
+  readonly in: string;
+  readonly schema: { readonly type?: string; readonly description?: string };
+  style?: string;
+}
+
+/** Keywords that mean the same in a member of `allOf` and beside it. */
+const movable: ReadonlySet<string> = new Set(["items", "not", "description"]);
+
+/** Readers look for the items of an array beside its type, not in `allOf`. */
+const joinMembers = (schema: Record<string, unknown>): void => {
+  if (!Array.isArray(schema.allOf)) return;
+  const apart = schema.allOf.filter((member: object) => {
+    const isApart = Object.keys(member).some(
+      (keyword) => !movable.has(keyword) || keyword in schema,
+    );
+    if (!isApart) Object.assign(schema, member);
+    return isApart;
+  });
+  if (apart.length === 0) delete schema.allOf;
+  else schema.allOf = apart;
+};
+
+const simplify = (node: unknown): void => {
+  if (!Predicate.isObject(node)) return;
+  for (const value of Object.values(node)) simplify(value);
+  joinMembers(node as Record<string, unknown>);
+  // Fields that the document does not name are ignored, not refused.
+  if ("additionalProperties" in node && node.additionalProperties === false) {
+    delete node.additionalProperties;
+  }
+};
+
+/** Readers look for what a parameter is beside its schema, not in it. */
+const describeParameter = (parameter: Parameter): void => {
+  const { description, type } = parameter.schema;
+  if (description !== undefined) parameter.description = description;
+  if (parameter.in === "query" && type === "array") {
+    parameter.style = "form";
+    parameter.explode = true;
+  }
+};
+
+const problem = (identifier: string, description: string) => ({
+  description,
+  content: {
+    "application/problem+json": {
+      schema: { $ref: `#/components/schemas/${identifier}` },
+    },
+  },
+});
+
+/** What is refused before it comes to an endpoint (`http/Browsers`). */
+const addRefusals = (
+  path: string,
+  method: string,
+  { responses }: Operation,
+): void => {
+  if (path.startsWith("/health/")) return;
+  responses["421"] = problem(
+    "Misdirected",
+    "The `Host` is no name of this service",
+  );
+  if (method === "get") return;
+  responses["403"] = problem(
+    "CrossSite",
+    "A page of another site asked for it",
+  );
+};
+
+/** The document with all of it. */
+export const complete = (given: Record<string, unknown>) => {
+  const document = given as unknown as Document;
+  simplify(document.components);
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      operation.parameters.forEach(describeParameter);
+      addRefusals(path, method, operation);
+    }
+  }
+  return given;
+};

@@ -1,0 +1,227 @@
+/**
+ * The name of an instance, which one living process has at a time.
+ *
+ * The leases of partitions go by this name, so that a restarted process has its
+ * partitions again at once. Two living ones with one name would take them from
+ * each other, and the attempts under way with them.
+ *
+ * The name is an advisory lock on a session of its own. PostgreSQL ends the
+ * session, and with it the lock, as soon as the process dies. That of a process
+ * which is frozen or cut off it ends once it has heard nothing for `leaseTime`.
+ */
+import {
+  type Cause,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Option,
+  Schedule,
+  Schema,
+  Scope,
+} from "effect";
+import { SqlClient, type SqlError } from "effect/sql";
+
+/**
+ * How long after its last sign of life an instance is taken for dead: for its
+ * name, and for its partitions (`PartitionsCluster`).
+ */
+export const leaseTime = Duration.seconds(4);
+
+/** Three signs of life in a lease; waiting for an answer may take as long. */
+export const renewInterval = Duration.millis(1333);
+
+/**
+ * How long a start waits for the name. A predecessor that is about to stop may
+ * still have it; a dead one has lost it long before.
+ */
+const patience = Duration.seconds(10);
+
+/** How soon a name that could not be had is asked for again. */
+const retryInterval = Duration.millis(250);
+
+/** The lock's key: a hash of the name, with a seed that is ours ("name"). */
+const lockKey = `hashtextextended($1, ${0x6e616d65})`;
+
+/** The name is another living process's. */
+export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", {
+  message: Schema.String,
+}) {}
+
+export interface InstanceNameOptions<E> {
+  readonly host: string;
+  readonly port: number;
+  /** A client that is used for nothing else. */
+  readonly session: Layer.Layer<SqlClient.SqlClient, E>;
+  /** For tests, which do not wait as long. */
+  readonly patience?: Duration.Duration;
+}
+
+export class InstanceName extends Context.Service<
+  InstanceName,
+  {
+    /** Waits until this process has the name. */
+    readonly held: Effect.Effect<void>;
+    /** Whether another process has it by now. */
+    readonly isTaken: () => boolean;
+    /** Never succeeds; fails when another process has the name. */
+    readonly taken: Effect.Effect<never, NameTaken>;
+  }
+>()("persistence/InstanceName") {
+  static readonly layer = <E>(options: InstanceNameOptions<E>) =>
+    Layer.effect(InstanceName, make(options));
+
+  /** Nobody else is on the database. */
+  static readonly layerAlone = Layer.succeed(InstanceName, {
+    held: Effect.void,
+    isTaken: () => false,
+    taken: Effect.never,
+  });
+}
+
+/** The session that holds the lock, or tries to. */
+interface Session {
+  /** Its process on the server. */
+  readonly pid: number;
+  /** Takes the lock if it is free; otherwise, whose it is, if that is known. */
+  readonly take: Effect.Effect<"taken" | number | undefined, SessionError>;
+  /** Ends another session of this process. */
+  readonly end: (pid: number) => Effect.Effect<void, SessionError>;
+  readonly giveSign: Effect.Effect<void, SessionError>;
+}
+
+type SessionError = SqlError.SqlError | Cause.TimeoutError;
+
+/** What takes too long is left to itself: its connection may answer no more. */
+const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.flatMap(Effect.forkDetach(effect), (fiber) =>
+    Fiber.join(fiber).pipe(
+      Effect.timeout(renewInterval),
+      Effect.onError(() => Effect.forkDetach(Fiber.interrupt(fiber))),
+    ),
+  );
+
+const openSession = Effect.fnUntraced(function* (name: string) {
+  const sql = yield* SqlClient.SqlClient;
+  const connection = yield* sql.reserve;
+  const ask = (statement: string, ...parameters: ReadonlyArray<unknown>) =>
+    inTime(connection.executeValues(statement, parameters));
+  const rows = yield* ask(
+    "SELECT pg_backend_pid(), set_config('idle_session_timeout', $1, false)",
+    String(Duration.toMillis(leaseTime)),
+  );
+  const session: Session = {
+    pid: Number(rows[0]?.[0]),
+    take: ask(
+      `SELECT pg_try_advisory_lock(${lockKey}), (
+        SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+          AND objsubid = 1
+          AND (classid::bigint << 32 | objid::bigint) = ${lockKey}
+          AND database =
+            (SELECT oid FROM pg_database WHERE datname = current_database())
+      )`,
+      name,
+    ).pipe(
+      Effect.map((rows) => {
+        const [isTaken, holder] = rows[0] ?? [];
+        if (isTaken === true) return "taken";
+        return typeof holder === "number" ? holder : undefined;
+      }),
+    ),
+    end: (other) =>
+      Effect.asVoid(ask("SELECT pg_terminate_backend($1::integer)", other)),
+    giveSign: Effect.asVoid(ask("SELECT 1")),
+  };
+  return session;
+});
+
+const make = Effect.fnUntraced(function* <E>(options: InstanceNameOptions<E>) {
+  const name = `${options.host}:${options.port}`;
+  const wait = options.patience ?? patience;
+  const held = yield* Deferred.make<void>();
+  const taken = yield* Deferred.make<never, NameTaken>();
+  /** Of the session that had the lock for us. It may be there still. */
+  let formerPid: number | undefined;
+
+  const refuse = (message: string) =>
+    Effect.andThen(
+      Deferred.fail(taken, new NameTaken({ message })),
+      Effect.never,
+    );
+
+  /** Waits for whoever has the name to be gone, but not for ever. */
+  const takeFirst = Effect.fnUntraced(function* ({ take }: Session) {
+    const isFree = Effect.map(take, (holder) => holder === "taken");
+    if (yield* isFree) return;
+    yield* Effect.logWarning(
+      `another process has the name ${name} (RUNNER_HOST, RUNNER_PORT); waiting for it to stop, up to ${Duration.format(wait)}`,
+    );
+    const isTaken = yield* Effect.sleep(retryInterval).pipe(
+      Effect.andThen(isFree),
+      Effect.repeat({ until: (isFree) => isFree }),
+      Effect.timeoutOption(wait),
+    );
+    if (Option.isSome(isTaken)) return;
+    return yield* refuse(
+      `another living process on this database has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
+    );
+  });
+
+  /** After the session was cut off: whoever has the name now is not waited for. */
+  const takeAgain = Effect.fnUntraced(function* (
+    { end, take }: Session,
+    formerPid: number,
+  ) {
+    while (true) {
+      const holder = yield* take;
+      if (holder === "taken") return;
+      if (holder !== undefined && holder !== formerPid) {
+        return yield* refuse(
+          `stopped, as another process took the name ${name} (RUNNER_HOST, RUNNER_PORT) while this one was frozen or cut off from the database.`,
+        );
+      }
+      // Its end of our former connection has not noticed yet.
+      if (holder === formerPid) yield* end(formerPid);
+      yield* Effect.sleep(retryInterval);
+    }
+  });
+
+  const holdOnce = Effect.gen(function* () {
+    const session = yield* openSession(name);
+    yield* formerPid === undefined
+      ? takeFirst(session)
+      : takeAgain(session, formerPid);
+    formerPid = session.pid;
+    yield* Deferred.succeed(held, undefined);
+    yield* Effect.sleep(renewInterval).pipe(
+      Effect.andThen(session.giveSign),
+      Effect.forever,
+    );
+  });
+
+  // With a new client each time: the old one's connection may answer no more.
+  const holdOnceInScope = Effect.flatMap(Scope.make(), (scope) =>
+    Layer.buildWithScope(Layer.fresh(options.session), scope).pipe(
+      Effect.flatMap((client) => Effect.provide(holdOnce, client)),
+      Scope.provide(scope),
+      Effect.onExit((exit) =>
+        Effect.ignoreCause(inTime(Scope.close(scope, exit))),
+      ),
+    ),
+  );
+  yield* holdOnceInScope.pipe(
+    Effect.sandbox,
+    Effect.tapError((cause) =>
+      Effect.logDebug("the session of the instance's name was lost", cause),
+    ),
+    Effect.retry(Schedule.spaced(retryInterval)),
+    Effect.forkScoped,
+  );
+  return InstanceName.of({
+    held: Deferred.await(held),
+    isTaken: () => Deferred.isDoneUnsafe(taken),
+    taken: Deferred.await(taken),
+  });
+});

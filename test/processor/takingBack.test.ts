@@ -1,0 +1,148 @@
+import { assert, describe, it } from "@effect/vitest";
+import { Clock, Duration, Effect } from "effect";
+import { TestClock } from "effect/testing";
+import { OrderId } from "../../src/domain/Order.ts";
+import { Partition } from "../../src/domain/Partition.ts";
+import {
+  type Failure,
+  RepositoryUnavailable,
+  type Underway,
+} from "../../src/persistence/OrderRepository.ts";
+import * as TakingBack from "../../src/processor/TakingBack.ts";
+
+const partition = Partition.make(5);
+
+const attemptAt = (name: string, attempts = 1): Underway => ({
+  order_id: OrderId.make(name),
+  attempt: 7,
+  attempts,
+});
+
+/** Taking back at work, with all that it asked of the database. */
+const start = Effect.fnUntraced(function* (options: {
+  readonly underway?: () => ReadonlyArray<Underway>;
+  readonly inHand?: ReadonlyArray<string>;
+  /** How long a look takes, and whether the database is away. */
+  readonly looksFor?: Duration.Duration;
+  readonly isAway?: () => boolean;
+}) {
+  const looks: Array<number> = [];
+  const failures: Array<Failure> = [];
+  const takingBack = yield* TakingBack.make(partition, {
+    repository: {
+      underway: () =>
+        Effect.gen(function* () {
+          looks.push((yield* Clock.currentTimeMillis) / 1000);
+          yield* Effect.sleep(options.looksFor ?? Duration.zero);
+          if (options.isAway?.() === true) {
+            return yield* new RepositoryUnavailable({ reason: "away" });
+          }
+          return options.underway?.() ?? [];
+        }),
+      fail: (failure) =>
+        Effect.sync(() => {
+          failures.push(failure);
+          return true;
+        }),
+    },
+    retryPolicy: {
+      maxAttempts: 3,
+      base: Duration.seconds(1),
+      cap: Duration.minutes(5),
+    },
+    isInHand: (order_id) => options.inHand?.includes(order_id) === true,
+  });
+  yield* Effect.forkScoped(takingBack.run(4));
+  yield* TestClock.adjust(0);
+  return { ...takingBack, looks, failures };
+});
+
+describe("taking back", () => {
+  it.effect("looks by the time since an answer was lost, and for good", () =>
+    Effect.gen(function* () {
+      const { doubt, looks } = yield* start({});
+      yield* TestClock.adjust("100 seconds");
+      assert.deepStrictEqual(looks, [0, 1, 3, 7, 16, 46, 76]);
+      yield* TestClock.adjust("5 seconds");
+      doubt();
+      yield* TestClock.adjust("48 seconds");
+      assert.deepStrictEqual(looks.slice(7), [105, 106, 108, 112, 121, 151]);
+    }),
+  );
+
+  it.effect("looks no more than once a second, however much is lost", () =>
+    Effect.gen(function* () {
+      const { doubt, looks } = yield* start({});
+      for (let n = 0; n < 100; n += 1) {
+        doubt();
+        yield* TestClock.adjust("100 millis");
+      }
+      assert.isAtMost(looks.length, 11);
+      assert.isAtLeast(looks.length, 9);
+    }),
+  );
+
+  it.effect("rests a hundred times as long as a look took, in doubt too", () =>
+    Effect.gen(function* () {
+      const { looks } = yield* start({ looksFor: Duration.millis(50) });
+      yield* TestClock.adjust("17 seconds");
+      assert.deepStrictEqual(looks, [0, 5.05, 10.1, 16]);
+    }),
+  );
+
+  it.effect("rests no longer than half a minute, however long it took", () =>
+    Effect.gen(function* () {
+      const { looks } = yield* start({ looksFor: Duration.seconds(10) });
+      yield* TestClock.adjust("90 seconds");
+      assert.deepStrictEqual(looks, [0, 40, 80]);
+    }),
+  );
+
+  it.effect(
+    "ends what is lost as a failed attempt, and waits as after one",
+    () =>
+      Effect.gen(function* () {
+        const { failures } = yield* start({
+          underway: () => [attemptAt("in work"), attemptAt("lost", 2)],
+          inHand: ["in work"],
+        });
+        assert.strictEqual(failures.length, 1);
+        const [{ wait, error, ...failure }] = failures as [Failure];
+        assert.deepStrictEqual(failure, {
+          order_id: OrderId.make("lost"),
+          attempt: 7,
+          epoch: 4,
+        });
+        assert.match(error, /the attempt was lost/);
+        // After the second of them: 2 s, of which up to a half is taken off.
+        const millis = Duration.toMillis(wait ?? Duration.zero);
+        assert.isAtLeast(millis, 1000);
+        assert.isAtMost(millis, 2000);
+      }),
+  );
+
+  it.effect("makes a dead letter of an order without another attempt", () =>
+    Effect.gen(function* () {
+      const { failures } = yield* start({
+        underway: () => [attemptAt("lost", 3)],
+      });
+      assert.strictEqual(failures[0]?.order_id, "lost");
+      assert.isUndefined(failures[0]?.wait);
+    }),
+  );
+
+  it.effect("looks again when the database is back", () =>
+    Effect.gen(function* () {
+      let isAway = true;
+      const { failures } = yield* start({
+        underway: () => [attemptAt("lost")],
+        isAway: () => isAway,
+      });
+      yield* TestClock.adjust("1 hour");
+      assert.strictEqual(failures.length, 0);
+      isAway = false;
+      yield* TestClock.adjust("1 second");
+      assert.strictEqual(failures[0]?.order_id, "lost");
+    }),
+  );
+});
