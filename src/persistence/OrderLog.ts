@@ -14,12 +14,7 @@ import { Effect } from "effect";
 import type { SqlClient } from "effect/sql";
 import type { Partition } from "../domain/Partition.ts";
 import * as LogHorizon from "./LogHorizon.ts";
-import type {
-  Epoch,
-  LogPlace,
-  LogRead,
-  OpenOrder,
-} from "./OrderRepository.ts";
+import type { Epoch, LogPlace, LogRead, OpenOrder } from "./OrderRepository.ts";
 import type { Statements } from "./Statements.ts";
 
 /** The most rows of one partition that are read at once. */
@@ -94,7 +89,10 @@ const logRead = (
   };
 };
 
-export const make = (sql: SqlClient.SqlClient, { answer, batched }: Statements) => {
+export const make = (
+  sql: SqlClient.SqlClient,
+  { answer, batched }: Statements,
+) => {
   const horizon = LogHorizon.make();
 
   const readAll = (asked: ReadonlyArray<LogAsked>) =>

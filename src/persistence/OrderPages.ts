@@ -219,7 +219,8 @@ const foundIn = (
   const taken = matching.slice(0, limit);
   // Cut short by the items' size, and within what is complete.
   const isCut =
-    sent.length < Number(first?.matched ?? 0) && matching.length === sent.length;
+    sent.length < Number(first?.matched ?? 0) &&
+    matching.length === sent.length;
   const isFull = matching.length > limit || isCut;
   const last = isFull ? (taken.at(-1)?.seq as bigint | undefined) : down;
   return {

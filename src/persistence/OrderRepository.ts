@@ -14,7 +14,6 @@ import {
   type Effect,
   Schema,
 } from "effect";
-import type { PageEnd } from "../api/PageCursor.ts";
 import type { NewOrder, Order, OrderId, UserId } from "../domain/Order.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
@@ -79,6 +78,40 @@ export interface Underway extends Attempt {
  * what a former owner begins or takes back changes nothing.
  */
 export type Epoch = number;
+
+/** A place in the log of orders: the number of an order. */
+export type LogPlace = bigint;
+
+/** Whose a partition is, and where its new owner reads on. */
+export interface Claim {
+  readonly epoch: Epoch;
+  /** All orders of the partition up to here are final, or aside. */
+  readonly place: LogPlace;
+}
+
+/** An open order as it is met when its partition is read. */
+export interface OpenOrder extends DueOrder {
+  readonly seq: LogPlace;
+  /** Its attempt under way; none while it is PENDING. */
+  readonly underway: Underway | undefined;
+}
+
+/** A stretch of a partition's log. */
+export interface LogRead {
+  /** The open orders in it that are not aside. */
+  readonly open: ReadonlyArray<OpenOrder>;
+  /** Where to read on. */
+  readonly readTo: LogPlace;
+  /** There is no more to read for now. */
+  readonly isEnd: boolean;
+  /** No order will yet appear up to here. */
+  readonly settledTo: LogPlace;
+}
+
+/** Where a page of a list ended. */
+export interface PageEnd {
+  readonly seq: LogPlace;
+}
 
 /** Which orders to list, newest first. */
 export interface OrderQuery {
@@ -186,13 +219,32 @@ export class OrderRepository extends Context.Service<
     count(after: CountPlace | undefined, limit: number): Answer<Counted>;
     readonly isEmpty: Answer<boolean>;
 
-    /** The orders of a partition that are due, longest due first. */
-    due(partition: Partition, limit: number): Answer<ReadonlyArray<DueOrder>>;
-    /** The attempts of a partition that have begun and not ended. */
-    underway(partition: Partition): Answer<ReadonlyArray<Underway>>;
-
     /** Takes a partition over: from now on its former owner begins nothing. */
-    claim(partition: Partition): Answer<Epoch>;
+    claim(partition: Partition): Answer<Claim>;
+    /**
+     * Reads on in a partition's log, up to `limit` open orders. An order may
+     * appear behind what was read, as orders are committed in another order
+     * than they are numbered: but not up to `settledTo`.
+     */
+    readLog(
+      partition: Partition,
+      after: LogPlace,
+      limit: number,
+    ): Answer<LogRead>;
+    /**
+     * The orders of a partition that are aside and due, longest due first:
+     * postponed, given back, retried, or begun again since.
+     */
+    readAside(
+      partition: Partition,
+      limit: number,
+    ): Answer<ReadonlyArray<OpenOrder>>;
+    /** Remembers where its next owner reads on, if it is still owned. */
+    keepPlace(
+      partition: Partition,
+      epoch: Epoch,
+      place: LogPlace,
+    ): Answer<void>;
     /** When it was last taken over. */
     epoch(partition: Partition): Answer<Epoch>;
     /**

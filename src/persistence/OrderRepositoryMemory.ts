@@ -2,7 +2,7 @@
  * Orders in memory, for tests that want no database: the same contract, kept
  * by the same conformance suite. Its clock is Effect's, so `TestClock` moves it.
  */
-import { DateTime, Duration, Effect, Layer, Option } from "effect";
+import { DateTime, Effect, Layer, Option } from "effect";
 import type { NewOrder, Order, OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
@@ -10,6 +10,8 @@ import type { Partition } from "../domain/Partition.ts";
 import {
   type Attempt,
   type Epoch,
+  type LogPlace,
+  type OpenOrder,
   type OrderQuery,
   OrderRepository,
   pageBytesMax,
@@ -20,7 +22,8 @@ interface Row {
   readonly seq: bigint;
   readonly partition: Partition;
   readonly item_bytes: number;
-  readonly due_at: DateTime.Utc;
+  /** Set while it is open and aside. */
+  readonly due_at: DateTime.Utc | undefined;
   /** Attempts ever begun. */
   readonly begun: number;
 }
@@ -37,7 +40,8 @@ const make = Effect.sync(() => {
     find: () => Row | undefined,
     { from, to }: { from: OrderStatus; to: OrderStatus },
     change: (now: DateTime.Utc, row: Row) => Partial<Order>,
-    due_at?: DateTime.Utc,
+    dueAt: (now: DateTime.Utc, row: Row) => DateTime.Utc | undefined = () =>
+      undefined,
   ) =>
     Effect.map(DateTime.now, (now): Option.Option<Row> => {
       const row = find();
@@ -48,7 +52,7 @@ const make = Effect.sync(() => {
         status: to,
         updated_at: now,
       };
-      const due = due_at ?? row.due_at;
+      const due = dueAt(now, row);
       const moved: Row = {
         ...row,
         due_at: due,
@@ -56,7 +60,9 @@ const make = Effect.sync(() => {
         order: {
           ...order,
           next_attempt_at:
-            order.status === "PENDING" && order.attempts > 0 ? due : null,
+            order.status === "PENDING" && order.attempts > 0
+              ? (due ?? null)
+              : null,
         },
       };
       rows.set(order.order_id, moved);
@@ -71,23 +77,35 @@ const make = Effect.sync(() => {
       return row?.begun === attempt ? row : undefined;
     };
 
-  const inPartition = (partition: Partition, status: OrderStatus) =>
-    Array.from(rows.values()).filter(
-      (row) => row.partition === partition && row.order.status === status,
-    );
+  const places = new Map<Partition, LogPlace>();
 
-  const newestFirst = (a: Row, b: Row) =>
-    b.order.created_at.epochMilliseconds -
-      a.order.created_at.epochMilliseconds || Number(b.seq - a.seq);
+  /** The open orders of a partition, oldest first. */
+  const openIn = (partition: Partition) =>
+    Array.from(rows.values())
+      .filter(
+        ({ order, ...row }) =>
+          row.partition === partition &&
+          (order.status === "PENDING" || order.status === "PROCESSING"),
+      )
+      .sort((a, b) => newestFirst(b, a));
+
+  const openOrder = ({ begun, item_bytes, order, seq }: Row): OpenOrder => ({
+    order_id: order.order_id,
+    item_bytes,
+    seq,
+    underway:
+      order.status === "PROCESSING"
+        ? { order_id: order.order_id, attempt: begun, attempts: order.attempts }
+        : undefined,
+  });
+
+  const newestFirst = (a: Row, b: Row) => Number(b.seq - a.seq);
 
   const isAsked = (query: OrderQuery) => (row: Row) => {
     const created = row.order.created_at.epochMilliseconds;
     const { after, created_after, created_before, status, user_id } = query;
     return (
-      (after === undefined ||
-        created < after.created_at.epochMilliseconds ||
-        (created === after.created_at.epochMilliseconds &&
-          row.seq < after.seq)) &&
+      (after === undefined || row.seq < after.seq) &&
       (created_after === undefined ||
         created >= created_after.epochMilliseconds) &&
       (created_before === undefined ||
@@ -100,13 +118,11 @@ const make = Effect.sync(() => {
   };
 
   const retry = (order_id: string) =>
-    Effect.flatMap(DateTime.now, (now) =>
-      move(
-        () => rows.get(order_id),
-        moves.retry,
-        () => ({ attempts: 0 }),
-        now,
-      ),
+    move(
+      () => rows.get(order_id),
+      moves.retry,
+      () => ({ attempts: 0 }),
+      (now) => now,
     ).pipe(
       Effect.map(
         Option.map((row) => ({
@@ -143,7 +159,7 @@ const make = Effect.sync(() => {
           seq,
           partition,
           item_bytes,
-          due_at: now,
+          due_at: undefined,
           begun: 0,
         });
         return { order: placed, isNew: true, item_bytes };
@@ -166,7 +182,7 @@ const make = Effect.sync(() => {
           orders: found.slice(0, length).map((row) => row.order),
           end:
             found.length > length && last !== undefined
-              ? { created_at: last.order.created_at, seq: last.seq }
+              ? { seq: last.seq }
               : undefined,
         };
       }),
@@ -202,42 +218,50 @@ const make = Effect.sync(() => {
           ? { orders: left.length, next: undefined, accepted: rows.size }
           : {
               orders: limit,
-              next: { created_at: last.order.created_at, seq: last.seq },
+              next: { seq: last.seq },
             };
       }),
     isEmpty: Effect.sync(() => rows.size === 0),
-
-    due: (partition, limit) =>
-      Effect.map(DateTime.now, (now) =>
-        inPartition(partition, "PENDING")
-          .filter(
-            (row) => row.due_at.epochMilliseconds <= now.epochMilliseconds,
-          )
-          .sort(
-            (a, b) =>
-              a.due_at.epochMilliseconds - b.due_at.epochMilliseconds ||
-              Number(a.seq - b.seq),
-          )
-          .slice(0, limit)
-          .map(({ item_bytes, order }) => ({
-            order_id: order.order_id,
-            item_bytes,
-          })),
-      ),
-    underway: (partition) =>
-      Effect.sync(() =>
-        inPartition(partition, "PROCESSING").map(({ begun, order }) => ({
-          order_id: order.order_id,
-          attempt: begun,
-          attempts: order.attempts,
-        })),
-      ),
 
     claim: (partition) =>
       Effect.sync(() => {
         const epoch = epochOf(partition) + 1;
         epochs.set(partition, epoch);
-        return epoch;
+        return { epoch, place: places.get(partition) ?? 0n };
+      }),
+    readLog: (partition, after, limit) =>
+      Effect.sync(() => {
+        const settledTo = BigInt(rows.size);
+        const ahead = openIn(partition).filter(
+          ({ due_at, seq }) => seq > after && due_at === undefined,
+        );
+        const open = ahead.slice(0, limit).map(openOrder);
+        const isEnd = ahead.length <= limit;
+        const readTo = isEnd ? settledTo : (open.at(-1)?.seq ?? after);
+        return {
+          open,
+          readTo: readTo > after ? readTo : after,
+          isEnd,
+          settledTo,
+        };
+      }),
+    readAside: (partition, limit) =>
+      Effect.map(DateTime.now, (now) =>
+        openIn(partition)
+          .flatMap((row) =>
+            row.due_at !== undefined &&
+            row.due_at.epochMilliseconds <= now.epochMilliseconds
+              ? [{ row, due: row.due_at.epochMilliseconds }]
+              : [],
+          )
+          .sort((a, b) => a.due - b.due || newestFirst(b.row, a.row))
+          .slice(0, limit)
+          .map(({ row }) => openOrder(row)),
+      ),
+    keepPlace: (partition, epoch, place) =>
+      Effect.sync(() => {
+        if (epochOf(partition) !== epoch) return;
+        if (place > (places.get(partition) ?? 0n)) places.set(partition, place);
       }),
     epoch: (partition) => Effect.sync(() => epochOf(partition)),
     begin: (order_id: OrderId, epoch: Epoch) =>
@@ -245,15 +269,22 @@ const make = Effect.sync(() => {
         const dueRow = () => {
           const row = rows.get(order_id);
           return row !== undefined &&
-            row.due_at.epochMilliseconds <= now.epochMilliseconds &&
+            (row.due_at === undefined ||
+              row.due_at.epochMilliseconds <= now.epochMilliseconds) &&
             epochOf(row.partition) === epoch
             ? row
             : undefined;
         };
-        return move(dueRow, moves.begin, (now, { order }) => ({
-          attempts: order.attempts + 1,
-          processing_started_at: now,
-        }));
+        return move(
+          dueRow,
+          moves.begin,
+          (now, { order }) => ({
+            attempts: order.attempts + 1,
+            processing_started_at: now,
+          }),
+          // What is aside stays so until it is final.
+          (_, { due_at }) => due_at,
+        );
       }).pipe(
         Effect.map(
           Option.map(({ begun, order }) => ({ order, attempt: begun })),
@@ -278,32 +309,30 @@ const make = Effect.sync(() => {
         }),
       ),
     fail: (failure) =>
-      Effect.flatMap(DateTime.now, (now) =>
-        move(
-          () => {
-            const row = underway(failure)();
-            return row !== undefined &&
-              (failure.epoch ?? epochOf(row.partition)) ===
-                epochOf(row.partition)
-              ? row
-              : undefined;
-          },
-          failure.wait === undefined ? moves.bury : moves.postpone,
-          () => ({ last_error: failure.error }),
-          DateTime.addDuration(now, failure.wait ?? Duration.zero),
-        ),
+      move(
+        () => {
+          const row = underway(failure)();
+          return row !== undefined &&
+            (failure.epoch ?? epochOf(row.partition)) === epochOf(row.partition)
+            ? row
+            : undefined;
+        },
+        failure.wait === undefined ? moves.bury : moves.postpone,
+        () => ({ last_error: failure.error }),
+        (now) =>
+          failure.wait === undefined
+            ? undefined
+            : DateTime.addDuration(now, failure.wait),
       ).pipe(Effect.map(Option.isSome)),
     release: (released) =>
-      Effect.flatMap(DateTime.now, (now) =>
-        move(
-          underway(released),
-          moves.release,
-          (_, { order }) => ({
-            attempts: order.attempts - 1,
-            last_error: released.error ?? order.last_error,
-          }),
-          DateTime.addDuration(now, released.wait),
-        ),
+      move(
+        underway(released),
+        moves.release,
+        (_, { order }) => ({
+          attempts: order.attempts - 1,
+          last_error: released.error ?? order.last_error,
+        }),
+        (now) => DateTime.addDuration(now, released.wait),
       ).pipe(Effect.map(Option.isSome)),
 
     cancel: (order_id) =>

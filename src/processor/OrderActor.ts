@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function* (
   const takingBack = yield* TakingBack.make(partition, {
     repository,
     retryPolicy: options.retryPolicy,
-    isInHand: intake.isInHand,
+    intake,
   });
   let draining = false;
   /** When an order last began or ended, or there was nothing to do. */
@@ -178,7 +178,9 @@ export const make = Effect.fnUntraced(function* (
 
   const read = Effect.fnUntraced(function* (epoch: Epoch) {
     while (true) {
-      yield* Effect.andThen(ownership.check(epoch), intake.readOn).pipe(
+      yield* ownership.check(epoch).pipe(
+        Effect.andThen(intake.readOn),
+        Effect.flatMap((lost) => takingBack.takeBack(lost, epoch)),
         Effect.catchTag("RepositoryUnavailable", (error) => {
           onLostAnswer();
           return Effect.logDebug("waiting for the database", error.reason);
@@ -205,9 +207,14 @@ export const make = Effect.fnUntraced(function* (
     onLostAnswer,
     (wait) => wait,
   ).pipe(
-    Effect.flatMap((epoch) =>
-      Effect.raceAllFirst([consume(epoch), read(epoch), takingBack.run(epoch)]),
-    ),
+    Effect.flatMap((claim) => {
+      intake.startAt(claim.place);
+      return Effect.raceAllFirst([
+        consume(claim.epoch),
+        read(claim.epoch),
+        takingBack.run(claim),
+      ]);
+    }),
     Effect.onExit(() => drain),
   );
 

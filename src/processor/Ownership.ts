@@ -5,13 +5,14 @@
 import { Clock, Duration, Effect } from "effect";
 import type { Partition } from "../domain/Partition.ts";
 import type {
+  Claim,
   Epoch,
   OrderRepository,
   RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
 
 export interface Ownership {
-  readonly claim: Effect.Effect<Epoch, RepositoryUnavailable>;
+  readonly claim: Effect.Effect<Claim, RepositoryUnavailable>;
   /** Looks from time to time whether a claim still holds; dies if not. */
   readonly check: (epoch: Epoch) => Effect.Effect<void, RepositoryUnavailable>;
 }

@@ -1,36 +1,60 @@
 /**
- * Takes back the lost attempts of a partition: those in PROCESSING that nobody
- * is working on. A predecessor died with them, or a `begin` was done and its
- * answer never came.
+ * Goes over a partition's log again, behind the intake, and finds what reading
+ * forward has missed:
+ *
+ * - lost attempts: orders in PROCESSING that nobody is working on. A predecessor
+ *   died with them, or a `begin` was done and its answer never came;
+ * - orders that appeared late, as they are committed in another order than they
+ *   are numbered.
+ *
+ * It also keeps the place up to which all of the log is done, from which the
+ * partition's next owner reads on.
  *
  * One promise: a lost attempt is ended within 30 seconds and a look, however
  * busy its actor is.
  *
- * A look reads all open orders of the partition, as no index names the status:
- * 5 ms for 10,000 of them. So it is seldom, and the seldomer the longer it takes.
+ * A look reads what was begun since the oldest open order came: seldom, and the
+ * seldomer the longer it takes.
  */
 import { Clock, Effect, Queue, Random } from "effect";
 import type { OrderId } from "../domain/Order.ts";
 import { afterFailure, type RetryPolicy } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import type {
+  Claim,
   Epoch,
+  LogPlace,
+  LogRead,
+  OpenOrder,
   OrderRepository,
+  RepositoryUnavailable,
   Underway,
 } from "../persistence/OrderRepository.ts";
+import type { Intake } from "./Intake.ts";
 
 export interface TakingBackOptions {
-  readonly repository: Pick<OrderRepository["Service"], "underway" | "fail">;
+  readonly repository: Pick<
+    OrderRepository["Service"],
+    "fail" | "keepPlace" | "readLog"
+  >;
   readonly retryPolicy: RetryPolicy;
-  /** Whether the actor has the order in hand: its attempt is not lost. */
-  readonly isInHand: (order_id: OrderId) => boolean;
+  /** What the actor has in hand is not lost; what appeared late, it gets. */
+  readonly intake: Pick<
+    Intake,
+    "handOver" | "inHandNow" | "isInHand" | "readTo"
+  >;
 }
 
 export interface TakingBack {
   /** Says that an answer was lost: what it was about may yet be done. */
   readonly doubt: () => void;
+  /** Ends lost attempts, by the same policy as any that failed. */
+  readonly takeBack: (
+    lost: ReadonlyArray<Underway>,
+    epoch: Epoch,
+  ) => Effect.Effect<void, RepositoryUnavailable>;
   /** Looks again and again, for as long as the partition is owned. */
-  readonly run: (epoch: Epoch) => Effect.Effect<never>;
+  readonly run: (claim: Claim) => Effect.Effect<never>;
 }
 
 /** Where the looks stand, in milliseconds of a clock that only goes forward. */
@@ -62,6 +86,22 @@ const concurrency = 256;
 
 const lostAttempt = "the attempt was lost: the process working on it stopped";
 
+/** Open orders read at once. */
+const ordersPerRead = 512;
+
+/** Up to where a stretch of the log, read after a place, is done for good. */
+export const doneTo = (
+  { open, readTo, settledTo }: LogRead,
+  most: LogPlace,
+  after: LogPlace,
+): LogPlace => {
+  const [first] = open;
+  const bounds = [most, readTo, settledTo];
+  if (first !== undefined) bounds.push(first.seq - 1n);
+  const least = bounds.reduce((one, other) => (one < other ? one : other));
+  return least > after ? least : after;
+};
+
 /** When to look again. */
 export const nextLookAt = ({ doubtAt, lookedFrom, lookedTo }: Looks) => {
   const rest = Math.max(restMillisMin, restTimes * (lookedTo - lookedFrom));
@@ -76,7 +116,7 @@ export const nextLookAt = ({ doubtAt, lookedFrom, lookedTo }: Looks) => {
 
 export const make = Effect.fnUntraced(function* (
   partition: Partition,
-  { isInHand, repository, retryPolicy }: TakingBackOptions,
+  { intake, repository, retryPolicy }: TakingBackOptions,
 ): Effect.fn.Return<TakingBack> {
   const clock = yield* Clock.Clock;
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6;
@@ -117,13 +157,44 @@ export const make = Effect.fnUntraced(function* (
       : Effect.logWarning("order taken back", { order_id, attempt });
   });
 
-  const look = Effect.fnUntraced(function* (epoch: Epoch) {
-    const attempts = yield* repository.underway(partition);
-    yield* Effect.forEach(
-      attempts.filter(({ order_id }) => !isInHand(order_id)),
-      (lost) => takeBackOne(lost, epoch),
-      { concurrency, discard: true },
-    );
+  const takeBack = (lost: ReadonlyArray<Underway>, epoch: Epoch) =>
+    Effect.forEach(lost, (attempt) => takeBackOne(attempt, epoch), {
+      concurrency,
+      discard: true,
+    });
+
+  /** One stretch of the log: what is not in hand there is lost, or late. */
+  const lookAt = (
+    open: ReadonlyArray<OpenOrder>,
+    readTo: LogPlace,
+    before: ReadonlySet<OrderId>,
+  ) =>
+    open.flatMap((order) => {
+      const { order_id } = order;
+      if (order.seq > readTo) return [];
+      if (before.has(order_id) || intake.isInHand(order_id)) return [];
+      if (order.underway !== undefined) return [order.underway];
+      intake.handOver(order);
+      return [];
+    });
+
+  /** Gives the place up to which all is done now. */
+  const look = Effect.fnUntraced(function* (epoch: Epoch, from: LogPlace) {
+    const readTo = intake.readTo();
+    let place = from;
+    let after = from;
+    while (after < readTo) {
+      // What was in hand may have ended while it was read.
+      const before = intake.inHandNow();
+      const read = yield* repository.readLog(partition, after, ordersPerRead);
+      yield* takeBack(lookAt(read.open, readTo, before), epoch);
+      // Only as far as all before it is done, and nothing can yet appear.
+      if (place === after) place = doneTo(read, readTo, after);
+      after = read.readTo;
+      if (read.isEnd) break;
+    }
+    if (place > from) yield* repository.keepPlace(partition, epoch, place);
+    return place;
   });
 
   /** An answer that is lost meanwhile brings the next look forward. */
@@ -142,14 +213,19 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     doubt,
-    run: Effect.fnUntraced(function* (epoch) {
+    takeBack,
+    run: Effect.fnUntraced(function* (claim) {
+      let { place } = claim;
       doubt();
       while (true) {
         const lookedFrom = now();
-        yield* look(epoch).pipe(
+        place = yield* look(claim.epoch, place).pipe(
           Effect.catchTag("RepositoryUnavailable", (error) => {
             doubt();
-            return Effect.logDebug("waiting for the database", error.reason);
+            return Effect.as(
+              Effect.logDebug("waiting for the database", error.reason),
+              place,
+            );
           }),
         );
         yield* untilNext({ lookedFrom, lookedTo: now() });

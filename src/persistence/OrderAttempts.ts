@@ -1,0 +1,225 @@
+/**
+ * Attempts begin and end here, each by one statement for many. An attempt is
+ * fenced twice: it begins only for the owner of its partition, and ends only if
+ * it is the one under way.
+ */
+import { Duration, Effect, Option } from "effect";
+import type { SqlClient, Statement } from "effect/sql";
+import type { OrderId } from "../domain/Order.ts";
+import { moves } from "../domain/OrderLifecycle.ts";
+import type {
+  Attempt,
+  Begun,
+  DueOrder,
+  Epoch,
+  Failure,
+  Release,
+} from "./OrderRepository.ts";
+import { decodeOrder, orderColumns } from "./OrderRow.ts";
+import * as OrderStatistics from "./OrderStatistics.ts";
+import { byItemBytes, type Statements } from "./Statements.ts";
+
+interface Beginning extends DueOrder {
+  readonly epoch: Epoch;
+}
+
+/** Whether the partition of `o` is still owned as `given` says. */
+const isOwned = `EXISTS (
+  SELECT FROM partition_owners AS w
+  WHERE w.partition = o.partition AND w.epoch = given.epoch)`;
+
+/** A hundred years: what is longer is as good as for ever. */
+const longestWait = Duration.days(36_525);
+
+/** As text: the driver takes only numbers of one kind together in an array. */
+const toMillis = (wait: Duration.Duration | undefined): string =>
+  String(
+    Duration.toMillis(
+      Duration.clamp(wait ?? Duration.zero, {
+        minimum: Duration.zero,
+        maximum: longestWait,
+      }),
+    ),
+  );
+
+/** Words from anywhere, as near as a text in the database can be to them. */
+const toText = (words: string): string =>
+  words.replaceAll("\0", "\ufffd").toWellFormed();
+
+/** Each once, in the order of their ids: so no two statements wait in a circle. */
+const distinct = <In extends { readonly order_id: string }>(
+  inputs: ReadonlyArray<In>,
+  nameOf: (input: In) => string,
+): ReadonlyArray<In> => {
+  const first = new Map<string, In>();
+  for (const input of inputs) {
+    if (!first.has(nameOf(input))) first.set(nameOf(input), input);
+  }
+  return Array.from(first.values()).sort((a, b) =>
+    a.order_id < b.order_id ? -1 : 1,
+  );
+};
+
+const beginningOf = ({
+  epoch,
+  order_id,
+}: {
+  readonly epoch: Epoch;
+  readonly order_id: OrderId;
+}) => `${epoch} ${order_id}`;
+
+const attemptOf = ({ attempt, order_id }: Attempt) => `${attempt} ${order_id}`;
+
+const beginning = (sql: SqlClient.SqlClient) => {
+  const begin = (given: ReadonlyArray<Beginning>) =>
+    OrderStatistics.moving<Record<string, unknown>>(
+      sql,
+      sql`
+        UPDATE orders AS o SET
+          status = ${moves.begin.to},
+          attempts = o.attempts + 1,
+          begun = o.begun + 1,
+          processing_started_at = now(),
+          updated_at = now()
+        FROM unnest(
+          ${given.map((_) => _.order_id)}::text[],
+          ${given.map((_) => _.epoch)}::integer[]
+        ) AS given (order_id, epoch)
+        WHERE o.order_id = given.order_id
+          AND o.status = ${moves.begin.from}
+          AND (o.due_at IS NULL OR o.due_at <= now())
+          AND ${sql.literal(isOwned)}
+        RETURNING ${sql.literal(orderColumns)}, o.begun AS attempt, given.epoch,
+          ${moves.begin.from}::text AS was, o.status AS became,
+          0::float8 AS seconds`,
+    );
+  return (asked: ReadonlyArray<Beginning>) =>
+    Effect.map(begin(distinct(asked, beginningOf)), (rows) => {
+      const begun = new Map<string, Begun>();
+      for (const row of rows) {
+        const order = decodeOrder(row);
+        begun.set(
+          beginningOf({
+            order_id: order.order_id,
+            epoch: row.epoch as Epoch,
+          }),
+          { order, attempt: row.attempt as number },
+        );
+      }
+      return asked.map((_) => {
+        const mine = Option.fromUndefinedOr(begun.get(beginningOf(_)));
+        begun.delete(beginningOf(_));
+        return mine;
+      });
+    });
+};
+
+/** What an end does to the rows of `given`, and what more it is given. */
+interface End<In extends Attempt> {
+  /** The status before; of the one after the row says. */
+  readonly from: string;
+  readonly set: Statement.Fragment;
+  /** Columns of `given` beside `order_id` and `attempt`: their names, and values. */
+  readonly names: string;
+  readonly values: (
+    given: ReadonlyArray<In>,
+  ) => ReadonlyArray<Statement.Fragment>;
+  readonly where?: string;
+  readonly seconds?: string;
+}
+
+/**
+ * Ends attempts, each if it is the one under way, and tells each caller whether
+ * it was theirs that ended.
+ */
+const ending = <In extends Attempt>(
+  sql: SqlClient.SqlClient,
+  { from, names, seconds = "0::float8", set, values, where = "true" }: End<In>,
+) => {
+  const end = (given: ReadonlyArray<In>) =>
+    OrderStatistics.moving<Attempt>(
+      sql,
+      sql`
+        UPDATE orders AS o SET ${set}, updated_at = now()
+        FROM unnest(${sql.join(
+          ", ",
+          false,
+        )([
+          sql`${given.map((_) => _.order_id)}::text[]`,
+          sql`${given.map((_) => _.attempt)}::integer[]`,
+          ...values(given),
+        ])}) AS given (order_id, attempt${sql.literal(names)})
+        WHERE o.order_id = given.order_id AND o.status = ${from}
+          AND o.begun = given.attempt AND ${sql.literal(where)}
+        RETURNING o.order_id, given.attempt, ${from}::text AS was,
+          o.status AS became, ${sql.literal(seconds)} AS seconds`,
+      sql.literal("order_id, attempt"),
+    );
+  return (attempts: ReadonlyArray<In>) =>
+    Effect.map(end(distinct(attempts, attemptOf)), (rows) => {
+      const ended = new Set(rows.map(attemptOf));
+      return attempts.map((attempt) => ended.delete(attemptOf(attempt)));
+    });
+};
+
+const completing = (sql: SqlClient.SqlClient) =>
+  ending<Attempt>(sql, {
+    from: moves.complete.from,
+    set: sql`status = ${moves.complete.to}, due_at = NULL,
+      processing_completed_at = now()`,
+    names: "",
+    values: () => [],
+    seconds: `greatest(0, extract(epoch FROM
+      o.processing_completed_at - o.processing_started_at))::float8`,
+  });
+
+/** Postponed, an order is aside; a dead letter has ended. */
+const failing = (sql: SqlClient.SqlClient) =>
+  ending<Failure>(sql, {
+    from: moves.bury.from,
+    set: sql`
+      status = CASE WHEN given.for_good
+        THEN ${moves.bury.to} ELSE ${moves.postpone.to} END,
+      ended = CASE WHEN given.for_good THEN ${moves.bury.to} END,
+      due_at = CASE WHEN NOT given.for_good
+        THEN now() + given.wait * interval '1 millisecond' END,
+      last_error = given.error`,
+    names: ", error, for_good, wait, epoch",
+    values: (given) => [
+      sql`${given.map((_) => toText(_.error))}::text[]`,
+      sql`${given.map((_) => _.wait === undefined)}::boolean[]`,
+      sql`${given.map((_) => toMillis(_.wait))}::text[]::float8[]`,
+      sql`${given.map((_) => String(_.epoch ?? -1))}::text[]::integer[]`,
+    ],
+    where: `(given.epoch < 0 OR ${isOwned})`,
+  });
+
+/** Given back, an order is aside, and its attempt is not counted. */
+const releasing = (sql: SqlClient.SqlClient) =>
+  ending<Release>(sql, {
+    from: moves.release.from,
+    set: sql`
+      status = ${moves.release.to},
+      attempts = o.attempts - 1,
+      due_at = now() + given.wait * interval '1 millisecond',
+      last_error = coalesce(nullif(given.error, ''), o.last_error)`,
+    names: ", wait, error",
+    values: (given) => [
+      sql`${given.map((_) => toMillis(_.wait))}::text[]::float8[]`,
+      sql`${given.map((_) => toText(_.error ?? ""))}::text[]`,
+    ],
+  });
+
+export const make = (
+  sql: SqlClient.SqlClient,
+  { batchedPastHeld }: Statements,
+) => {
+  const begin = batchedPastHeld("begin", beginning(sql), byItemBytes);
+  return {
+    begin: (order_id: OrderId, epoch: Epoch, item_bytes = 0) =>
+      begin({ order_id, epoch, item_bytes }),
+    complete: batchedPastHeld("complete", completing(sql)),
+    fail: batchedPastHeld("fail", failing(sql)),
+    release: batchedPastHeld("release", releasing(sql)),
+  };
+};

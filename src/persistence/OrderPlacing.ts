@@ -1,0 +1,121 @@
+/** Takes orders in. What is new is stored once, whatever comes again. */
+import { type DateTime, Effect } from "effect";
+import type { SqlClient } from "effect/sql";
+import type { NewOrder, Order } from "../domain/Order.ts";
+import type { Partition } from "../domain/Partition.ts";
+import {
+  at,
+  decodeSmallOrder,
+  type LargeOrder,
+  smallOrderColumns,
+} from "./OrderRow.ts";
+import * as OrderStatistics from "./OrderStatistics.ts";
+import { itemBytesMax, type Statements } from "./Statements.ts";
+
+export interface Placing {
+  readonly order: NewOrder;
+  /** Its items, as JSON. */
+  readonly items: string;
+  readonly partition: Partition;
+}
+
+/** What is known of an order after its insert: of a large one, not its items. */
+export interface Stored {
+  readonly order: Order | LargeOrder;
+  readonly isNew: boolean;
+}
+
+/** An order that has just been placed. */
+const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
+  order_id: order.order_id,
+  user_id: order.user_id,
+  item_ids: order.item_ids,
+  total_amount: order.total_amount,
+  status: "PENDING",
+  created_at,
+  updated_at: created_at,
+  processing_started_at: null,
+  processing_completed_at: null,
+  attempts: 0,
+  next_attempt_at: null,
+  last_error: null,
+});
+
+export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
+  /**
+   * A number of the log is taken once the transaction has its id, which the
+   * condition sees to: `LogHorizon` counts on it.
+   */
+  const insertNew = (given: ReadonlyArray<Placing>) =>
+    OrderStatistics.moving<{ order_id: string; created_at: Date }>(
+      sql,
+      sql`
+        INSERT INTO orders
+          (order_id, user_id, item_ids, total_amount, partition, seq)
+        SELECT order_id, user_id, item_ids::json, total_amount, partition,
+          nextval('orders_seq')
+        FROM unnest(
+          ${given.map((_) => _.order.order_id)}::text[],
+          ${given.map((_) => _.order.user_id)}::text[],
+          ${given.map((_) => _.items)}::text[],
+          ${given.map((_) => String(_.order.total_amount))}::numeric[],
+          ${given.map((_) => _.partition)}::smallint[]
+        ) AS given (order_id, user_id, item_ids, total_amount, partition)
+        WHERE pg_current_xact_id() IS NOT NULL
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING order_id, created_at, NULL AS was, status AS became,
+          0::float8 AS seconds`,
+      sql.literal("order_id, created_at"),
+    );
+
+  const findStored = (order_ids: ReadonlyArray<string>) =>
+    sql`SELECT ${sql.literal(smallOrderColumns)} FROM orders AS o
+      WHERE o.order_id = ANY(${order_ids}::text[])`;
+
+  const insertAll = Effect.fnUntraced(function* (
+    placings: ReadonlyArray<Placing>,
+  ) {
+    // The same id twice in one batch: the first is placed, the others find it.
+    const byId = new Map<string, Placing>();
+    for (const placing of placings) {
+      if (!byId.has(placing.order.order_id)) {
+        byId.set(placing.order.order_id, placing);
+      }
+    }
+    const given = Array.from(byId.values()).sort((a, b) =>
+      a.order.order_id < b.order.order_id ? -1 : 1,
+    );
+    const stored = new Map<string, Stored>();
+    for (const { created_at, order_id } of yield* insertNew(given)) {
+      const placing = byId.get(order_id);
+      if (placing === undefined) continue;
+      stored.set(order_id, {
+        order: placed(placing.order, at(created_at)),
+        isNew: true,
+      });
+    }
+    const others = given
+      .map((_) => _.order.order_id)
+      .filter((order_id) => !stored.has(order_id));
+    if (others.length > 0) {
+      for (const row of yield* findStored(others)) {
+        const order = decodeSmallOrder(row);
+        stored.set(order.order_id, { order, isNew: false });
+      }
+    }
+    return placings.map((placing): Stored => {
+      const placement = stored.get(placing.order.order_id);
+      if (placement === undefined) {
+        throw new Error(`order ${placing.order.order_id} was not stored`);
+      }
+      return byId.get(placing.order.order_id) === placing
+        ? placement
+        : { order: placement.order, isNew: false };
+    });
+  });
+
+  return batched("insert", insertAll, {
+    weigh: ({ items }: Placing) => items.length,
+    max: itemBytesMax,
+  });
+};

@@ -1,0 +1,132 @@
+/**
+ * How many orders there are of each status, kept as they move: every statement
+ * that moves orders changes the statistics, too, so both are done or neither.
+ */
+import { Effect } from "effect";
+import type { SqlClient, Statement } from "effect/sql";
+import type { LogHorizon } from "./LogHorizon.ts";
+import type { OrderTally } from "./OrderRepository.ts";
+
+/** Slots of the statistics; see `migrations/0001_orders.ts`. */
+const statisticsSlots = 64;
+
+/**
+ * A whole statement that moves orders.
+ *
+ * @param moved moves them, and returns `was` and `became` (their statuses; no
+ * `was`: they are new) and `seconds` (of processing) beside what is selected
+ * @param selected columns of what `moved` returns
+ */
+export const moving = <A extends object>(
+  sql: SqlClient.SqlClient,
+  moved: Statement.Fragment,
+  selected: Statement.Fragment = sql.literal("*"),
+): Statement.Statement<A> => {
+  // Concurrent transactions add to different rows: none waits for another.
+  const slot = Math.floor(Math.random() * statisticsSlots);
+  return sql<A>`
+    WITH moved AS (${moved}), counted AS (
+      UPDATE order_statistics AS s SET
+        accepted = s.accepted + d.accepted,
+        pending = s.pending + d.pending,
+        processing = s.processing + d.processing,
+        completed = s.completed + d.completed,
+        failed = s.failed + d.failed,
+        cancelled = s.cancelled + d.cancelled,
+        processing_seconds = s.processing_seconds + d.seconds
+      FROM (
+        SELECT
+          count(*) FILTER (WHERE was IS NULL) AS accepted,
+          count(*) FILTER (WHERE became = 'PENDING')
+            - count(*) FILTER (WHERE was = 'PENDING') AS pending,
+          count(*) FILTER (WHERE became = 'PROCESSING')
+            - count(*) FILTER (WHERE was = 'PROCESSING') AS processing,
+          count(*) FILTER (WHERE became = 'COMPLETED') AS completed,
+          count(*) FILTER (WHERE became = 'FAILED')
+            - count(*) FILTER (WHERE was = 'FAILED') AS failed,
+          count(*) FILTER (WHERE became = 'CANCELLED') AS cancelled,
+          coalesce(sum(seconds), 0) AS seconds
+        FROM moved HAVING count(*) > 0
+      ) AS d
+      WHERE s.slot = ${slot}::smallint
+    )
+    SELECT ${selected} FROM moved`;
+};
+
+interface TallyRow {
+  readonly accepted: number;
+  readonly pending: number;
+  readonly processing: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly seconds: number;
+  readonly age: number | null;
+  /** The oldest PENDING order on the straight way, if there is one. */
+  readonly oldest: bigint | null;
+  readonly last: bigint;
+}
+
+const tallyOf = (row: TallyRow | undefined): OrderTally => ({
+  accepted: row?.accepted ?? 0,
+  counts: {
+    PENDING: row?.pending ?? 0,
+    PROCESSING: row?.processing ?? 0,
+    COMPLETED: row?.completed ?? 0,
+    FAILED: row?.failed ?? 0,
+    CANCELLED: row?.cancelled ?? 0,
+  },
+  processingSeconds: row?.seconds ?? 0,
+  oldestPendingSeconds: row?.age ?? undefined,
+});
+
+/**
+ * Counts, and looks for the oldest PENDING order: among those that are aside, and
+ * in the log. Of the log each row is looked at once, for no order that has left
+ * PENDING there comes back to it: the next look goes on where this one ended, but
+ * never past what may still appear.
+ */
+export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
+  let lookedTo = 0n;
+  return Effect.suspend(() => {
+    const settledTo = horizon.settledTo();
+    return Effect.map(
+      sql<TallyRow>`
+        SELECT counts.*, log.seq AS oldest, last_value AS last,
+          greatest(0, extract(epoch FROM
+            now() - least(log.created_at, aside.created_at)))::float8 AS age
+        FROM (
+          SELECT
+            sum(accepted)::float8 AS accepted,
+            sum(pending)::float8 AS pending,
+            sum(processing)::float8 AS processing,
+            sum(completed)::float8 AS completed,
+            sum(failed)::float8 AS failed,
+            sum(cancelled)::float8 AS cancelled,
+            sum(processing_seconds) AS seconds
+          FROM order_statistics
+        ) AS counts
+        CROSS JOIN orders_seq
+        LEFT JOIN LATERAL (
+          SELECT seq, created_at FROM orders
+          WHERE seq > greatest(${String(lookedTo)}::text::bigint,
+              (SELECT min(place) FROM partition_owners))
+            AND status = 'PENDING' AND due_at IS NULL
+          ORDER BY seq LIMIT 1
+        ) AS log ON true
+        LEFT JOIN LATERAL (
+          SELECT created_at FROM orders
+          WHERE due_at IS NOT NULL AND status = 'PENDING'
+          ORDER BY seq LIMIT 1
+        ) AS aside ON true`,
+      ([row]) => {
+        if (row !== undefined) {
+          const seen = row.oldest === null ? row.last : row.oldest - 1n;
+          const to = seen < settledTo ? seen : settledTo;
+          if (to > lookedTo) lookedTo = to;
+        }
+        return tallyOf(row);
+      },
+    );
+  });
+};
