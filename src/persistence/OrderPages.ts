@@ -3,7 +3,7 @@
  * stretches of indexes, each in the order of the log, and is bounded in the rows
  * that are read for it: a filter that matches little ends a page early.
  */
-import { DateTime, Effect } from "effect";
+import { type DateTime, Effect } from "effect";
 import type { SqlClient, SqlError, Statement } from "effect/sql";
 import type { Order } from "../domain/Order.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
@@ -22,7 +22,7 @@ const rowsMax = 5000;
 const rowsPerOrder = 4;
 
 /** Orders of one time may be numbered before those of a little earlier. */
-const disorder = { minutes: 1 };
+const disorder = "interval '1 minute'";
 
 /** A stretch of an index in the order of the log, and what is wanted of it. */
 interface Stretch {
@@ -88,18 +88,19 @@ const boundsOf = (
   { created_after, created_before }: OrderQuery,
   end: PageEnd | undefined,
 ) => {
-  const seqAt = (time: DateTime.Utc) =>
-    sql`(SELECT orders_seq_at(${toDate(time)}::timestamptz))`;
+  const seqAt = (time: DateTime.Utc, sign: "+" | "-") =>
+    sql`(SELECT orders_seq_at(
+      ${toDate(time)}::timestamptz ${sql.literal(`${sign} ${disorder}`)}))`;
   return {
     below:
       end !== undefined
         ? sql`${String(end.seq)}::text::bigint`
         : created_before !== undefined
-          ? seqAt(DateTime.add(created_before, disorder))
+          ? seqAt(created_before, "+")
           : sql.literal("9223372036854775807"),
     from:
       created_after !== undefined
-        ? seqAt(DateTime.subtract(created_after, disorder))
+        ? seqAt(created_after, "-")
         : sql.literal("0::bigint"),
   };
 };

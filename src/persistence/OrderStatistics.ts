@@ -93,8 +93,10 @@ export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
     return Effect.map(
       sql<TallyRow>`
         SELECT counts.*, log.seq AS oldest, last_value AS last,
-          greatest(0, extract(epoch FROM
-            now() - least(log.created_at, aside.created_at)))::float8 AS age
+          CASE WHEN coalesce(log.seq, aside.seq) IS NOT NULL
+            THEN greatest(0, extract(epoch FROM
+              now() - least(log.created_at, aside.created_at)))::float8
+          END AS age
         FROM (
           SELECT
             sum(accepted)::float8 AS accepted,
@@ -115,7 +117,7 @@ export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
           ORDER BY seq LIMIT 1
         ) AS log ON true
         LEFT JOIN LATERAL (
-          SELECT created_at FROM orders
+          SELECT seq, created_at FROM orders
           WHERE due_at IS NOT NULL AND status = 'PENDING'
           ORDER BY seq LIMIT 1
         ) AS aside ON true`,

@@ -26,6 +26,7 @@ import { OrderStatus } from "../../src/domain/OrderStatus.ts";
 import { Partition } from "../../src/domain/Partition.ts";
 import type {
   Attempt,
+  LogPlace,
   CountPlace,
   OrderQuery,
   OrderRepository,
@@ -79,11 +80,30 @@ const all = <A, E, R>(effects: ReadonlyArray<Effect.Effect<A, E, R>>) =>
 const found = (repository: Repository, order_id: string) =>
   Effect.map(repository.find(order_id), Option.getOrThrow);
 
-/** The ids of the orders that are due in a partition. */
-const dueIn = (repository: Repository, partition: Partition, limit = 10) =>
-  Effect.map(repository.due(partition, limit), (due) =>
-    due.map(({ order_id }) => order_id),
+/** The open orders of a partition: those of its log, then those that are aside. */
+const openIn = (repository: Repository, partition: Partition, limit = 10) =>
+  Effect.map(
+    all([
+      Effect.map(repository.readLog(partition, 0n, limit), (read) => read.open),
+      repository.readAside(partition, limit),
+    ]),
+    (read) => read.flat(),
   );
+
+/** The ids of the orders that may be begun in a partition. */
+const dueIn = (repository: Repository, partition: Partition, limit = 10) =>
+  Effect.map(openIn(repository, partition, limit), (open) =>
+    open.flatMap((_) => (_.underway === undefined ? [_.order_id] : [])),
+  );
+
+/** The attempts of a partition that have begun and not ended. */
+const underwayIn = (repository: Repository, partition: Partition) =>
+  Effect.map(openIn(repository, partition), (open) =>
+    open.flatMap((_) => (_.underway === undefined ? [] : [_.underway])),
+  );
+
+const claimed = (repository: Repository, partition: Partition) =>
+  Effect.map(repository.claim(partition), ({ epoch }) => epoch);
 
 /** The epoch of a partition that nobody has taken over yet. */
 const firstEpoch = 0;
@@ -511,7 +531,7 @@ export const orderRepositorySuite = <E>(
           stored.created_at.epochMilliseconds,
           first.order.created_at.epochMilliseconds,
         );
-        assert.deepStrictEqual(yield* repository.underway(elsewhere), []);
+        assert.deepStrictEqual(yield* underwayIn(repository, elsewhere), []);
       }),
     );
 
@@ -813,13 +833,11 @@ export const orderRepositorySuite = <E>(
         assert.strictEqual(yield* list({ created_before: last }), 1);
         assert.strictEqual(yield* list({ created_before: first }), 0);
         assert.strictEqual(yield* list({ created_after: last }), 0);
-        for (const created_at of [first, last]) {
-          for (const seq of [0n, 2n ** 63n - 1n, -(2n ** 63n)]) {
-            assert.strictEqual(
-              yield* list({ after: { created_at, seq } }),
-              created_at === last ? 1 : 0,
-            );
-          }
+        for (const [seq, orders] of [
+          [0n, 0],
+          [2n ** 63n - 1n, 1],
+        ] as const) {
+          assert.strictEqual(yield* list({ after: { seq } }), orders);
         }
       }),
     );
@@ -1307,7 +1325,7 @@ export const orderRepositorySuite = <E>(
         Effect.gen(function* () {
           const { repository } = yield* subject;
           const epochs = yield* all(
-            Array.from({ length: 10 }, () => repository.claim(partition)),
+            Array.from({ length: 10 }, () => claimed(repository, partition)),
           );
           assert.deepStrictEqual(
             epochs.toSorted((a, b) => a - b),
@@ -1319,7 +1337,7 @@ export const orderRepositorySuite = <E>(
           );
           assert.strictEqual(yield* repository.epoch(elsewhere), firstEpoch);
           assert.strictEqual(
-            yield* repository.claim(elsewhere),
+            yield* claimed(repository, elsewhere),
             firstEpoch + 1,
           );
         }),
@@ -1328,12 +1346,12 @@ export const orderRepositorySuite = <E>(
     it.effect("lets the former owner of a partition begin nothing", () =>
       Effect.gen(function* () {
         const { repository } = yield* subject;
-        const former = yield* repository.claim(partition);
+        const former = yield* claimed(repository, partition);
         yield* repository.insert(newOrder("A"), partition);
         yield* repository.insert(newOrder("B"), partition);
         yield* repository.insert(newOrder("E"), elsewhere);
         assert.isTrue(Option.isSome(yield* repository.begin(id("A"), former)));
-        const owner = yield* repository.claim(partition);
+        const owner = yield* claimed(repository, partition);
         assert.isTrue(Option.isNone(yield* repository.begin(id("B"), former)));
         const answers = yield* all(
           [former, owner, owner, former, owner + 1].map((epoch) =>
@@ -1361,8 +1379,8 @@ export const orderRepositorySuite = <E>(
         const lost = { error: "lost", wait: Duration.zero };
         const one = yield* begun(repository, "A");
         const two = yield* begun(repository, "B");
-        const former = yield* repository.claim(partition);
-        const epoch = yield* repository.claim(partition);
+        const former = yield* claimed(repository, partition);
+        const epoch = yield* claimed(repository, partition);
         assert.deepStrictEqual(
           yield* all([
             repository.fail({ ...one, ...lost, epoch: former }),
@@ -1608,8 +1626,8 @@ export const orderRepositorySuite = <E>(
           partition,
         );
         assert.strictEqual(placed.item_bytes, item_bytes);
-        const due = { order_id: id("A"), item_bytes };
-        assert.deepStrictEqual(yield* repository.due(partition, 10), [due]);
+        const [due] = yield* openIn(repository, partition);
+        assert.strictEqual(due?.item_bytes, item_bytes);
         const begun = yield* repository.begin(id("A"), firstEpoch, item_bytes);
         const { attempt } = Option.getOrThrow(begun);
         yield* repository.fail({
@@ -1647,44 +1665,102 @@ export const orderRepositorySuite = <E>(
         }),
     );
 
-    // due and underway
+    // the log, and what is aside
 
-    it.effect("names the due orders of a partition, longest due first", () =>
+    it.effect("reads the open orders of a partition as they came", () =>
       Effect.gen(function* () {
-        const { pass, repository } = yield* subject;
-        for (const order_id of ["C", "A", "B"]) {
+        const { repository } = yield* subject;
+        for (const order_id of ["C", "A", "B", "D"]) {
           yield* repository.insert(newOrder(order_id), partition);
-          yield* pass("1 millis");
         }
         yield* repository.insert(newOrder("E"), elsewhere);
-        const due = (limit: number) =>
-          Effect.map(dueIn(repository, partition, limit), (ids) =>
-            ids.join(" "),
-          );
-        assert.strictEqual(yield* due(10), "C A B");
-        assert.strictEqual(yield* due(2), "C A");
-        // An order that comes back goes to the end of the line.
-        yield* repository.begin(id("C"), firstEpoch);
-        assert.strictEqual(yield* due(10), "A B");
-        const attempt = { order_id: id("C"), attempt: 1, error: "no" };
-        yield* repository.fail({ ...attempt, wait: Duration.zero });
-        assert.strictEqual(yield* due(10), "A B C");
-        // One that waits is not due; one that is cancelled never again.
-        yield* repository.begin(id("A"), firstEpoch);
-        const waiting = { order_id: id("A"), attempt: 1, error: "no" };
-        yield* repository.fail({ ...waiting, wait: Duration.hours(1) });
-        yield* repository.cancel("B");
-        assert.strictEqual(yield* due(10), "C");
-        assert.deepStrictEqual(yield* dueIn(repository, elsewhere), [id("E")]);
+        const read = (after: LogPlace, limit: number) =>
+          Effect.map(repository.readLog(partition, after, limit), (read) => ({
+            ...read,
+            ids: read.open.map((_) => _.order_id).join(" "),
+          }));
+        assert.strictEqual((yield* read(0n, 10)).ids, "C A B D");
+        const first = yield* read(0n, 2);
+        assert.strictEqual(first.ids, "C A");
+        assert.isFalse(first.isEnd);
+        assert.strictEqual(first.readTo, first.open[1]?.seq);
+        const rest = yield* read(first.readTo, 10);
+        assert.strictEqual(rest.ids, "B D");
+        assert.isTrue(rest.isEnd);
+        assert.deepInclude(yield* read(rest.readTo, 10), {
+          ids: "",
+          readTo: rest.readTo,
+          isEnd: true,
+        });
+        // Begun, it is still open; completed or cancelled, it is passed over.
+        const { order_id } = newOrder("A");
+        yield* repository.begin(order_id, firstEpoch);
+        const [, begun] = (yield* read(0n, 10)).open;
+        assert.deepStrictEqual(begun?.underway, {
+          order_id,
+          attempt: 1,
+          attempts: 1,
+        });
+        yield* repository.complete({ order_id, attempt: 1 });
+        yield* repository.cancel("D");
+        const last = yield* read(0n, 10);
+        assert.strictEqual(last.ids, "C B");
+        assert.isTrue(last.readTo >= rest.readTo);
       }),
     );
 
-    it.effect("answers each of many that ask for due orders at once", () =>
+    it.effect("names what is aside and due, longest due first", () =>
       Effect.gen(function* () {
         const { pass, repository } = yield* subject;
+        for (const order_id of ["A", "B", "C", "D"]) {
+          yield* repository.insert(newOrder(order_id), partition);
+          yield* repository.begin(id(order_id), firstEpoch);
+        }
+        const aside = (limit: number) =>
+          Effect.map(repository.readAside(partition, limit), (open) =>
+            open.map((_) => _.order_id).join(" "),
+          );
+        assert.strictEqual(yield* aside(10), "");
+        const failed = { attempt: 1, error: "no" };
+        const wait = Duration.zero;
+        yield* repository.fail({ order_id: id("C"), ...failed, wait });
+        yield* pass("1 millis");
+        yield* repository.release({ order_id: id("A"), attempt: 1, wait });
+        yield* pass("1 millis");
+        yield* repository.fail({
+          ...{ order_id: id("B"), ...failed },
+          wait: undefined,
+        });
+        yield* repository.retry("B");
+        yield* repository.fail({
+          ...{ order_id: id("D"), ...failed },
+          wait: Duration.hours(1),
+        });
+        assert.strictEqual(yield* aside(10), "C A B");
+        assert.strictEqual(yield* aside(2), "C A");
+        assert.deepStrictEqual(
+          (yield* repository.readLog(partition, 0n, 10)).open,
+          [],
+        );
+        // Begun again it stays aside until it is final.
+        yield* repository.begin(id("C"), firstEpoch);
+        const [first] = yield* repository.readAside(partition, 10);
+        assert.deepInclude(first?.underway, { attempt: 2, attempts: 2 });
+        yield* repository.complete({ order_id: id("C"), attempt: 2 });
+        yield* repository.cancel("A");
+        assert.strictEqual(yield* aside(10), "B");
+        assert.strictEqual(
+          (yield* repository.readAside(elsewhere, 10)).length,
+          0,
+        );
+      }),
+    );
+
+    it.effect("answers each of many that read at once", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
         for (const order_id of ["A", "B", "C"]) {
           yield* repository.insert(newOrder(order_id), partition);
-          yield* pass("1 millis");
         }
         yield* repository.insert(newOrder("E"), elsewhere);
         const answers = yield* all([
@@ -1701,6 +1777,20 @@ export const orderRepositorySuite = <E>(
       }),
     );
 
+    it.effect("keeps the place of a partition for its next owner", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const former = yield* repository.claim(partition);
+        assert.strictEqual(former.place, 0n);
+        const { epoch } = yield* repository.claim(partition);
+        yield* repository.keepPlace(partition, epoch, 7n);
+        yield* repository.keepPlace(partition, former.epoch, 9n);
+        yield* repository.keepPlace(partition, epoch, 3n);
+        assert.strictEqual((yield* repository.claim(partition)).place, 7n);
+        assert.strictEqual((yield* repository.claim(elsewhere)).place, 0n);
+      }),
+    );
+
     it.effect("names the attempts of a partition that are under way", () =>
       Effect.gen(function* () {
         const { repository } = yield* subject;
@@ -1712,7 +1802,7 @@ export const orderRepositorySuite = <E>(
         yield* repository.begin(id("E"), firstEpoch);
         yield* repository.fail({ ...first, error: "no", wait: Duration.zero });
         yield* repository.begin(id("A"), firstEpoch);
-        const attempts = yield* repository.underway(partition);
+        const attempts = yield* underwayIn(repository, partition);
         assert.deepStrictEqual(
           attempts.toSorted((a, b) => (a.order_id < b.order_id ? -1 : 1)),
           [
@@ -1720,11 +1810,11 @@ export const orderRepositorySuite = <E>(
             { ...attempt, attempts: 1 },
           ],
         );
-        assert.deepStrictEqual(yield* repository.underway(elsewhere), [
+        assert.deepStrictEqual(yield* underwayIn(repository, elsewhere), [
           { order_id: id("E"), attempt: 1, attempts: 1 },
         ]);
         assert.deepStrictEqual(
-          yield* repository.underway(Partition.make(0)),
+          yield* underwayIn(repository, Partition.make(0)),
           [],
         );
       }),
@@ -1801,7 +1891,7 @@ export const orderRepositorySuite = <E>(
             );
             assert.deepStrictEqual(
               new Set(
-                (yield* repository.underway(partition)).map(
+                (yield* underwayIn(repository, partition)).map(
                   (_) => `${_.order_id} ${_.attempt} ${_.attempts}`,
                 ),
               ),
@@ -1833,7 +1923,7 @@ export const orderRepositorySuite = <E>(
               const { repository } = yield* subject;
               for (const moves of [rounds.placed, rounds.begun, rounds.ended]) {
                 const attempts = new Map(
-                  (yield* repository.underway(partition)).map(
+                  (yield* underwayIn(repository, partition)).map(
                     ({ attempt, order_id }) => [order_id as string, attempt],
                   ),
                 );

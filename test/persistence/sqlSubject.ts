@@ -18,7 +18,7 @@ export const sqlSubject = Layer.effect(
         yield* client`TRUNCATE orders CASCADE`;
         yield* client`UPDATE order_statistics SET accepted = 0, pending = 0, processing = 0,
           completed = 0, failed = 0, cancelled = 0, processing_seconds = 0`;
-        yield* client`UPDATE partition_owners SET epoch = 0`;
+        yield* client`UPDATE partition_owners SET epoch = 0, place = 0`;
         return repository;
       }).pipe(Effect.orDie),
       pass: (time) =>
