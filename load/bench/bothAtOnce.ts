@@ -47,7 +47,7 @@ const offer = async (
       const load: OpenLoad = { ...warmUp, perSecond, seconds };
       const result = await ask<OpenLoadResult>("openLoad.ts", load);
       const { rows: open } = await client.query(
-        "SELECT count(*)::float8 AS orders FROM orders WHERE final_status IS NULL",
+        "SELECT count(*)::float8 AS orders FROM orders WHERE status IN ('PENDING', 'PROCESSING')",
       );
       await allCompleted(client, 120);
       const perOrder = (millis: number) => (millis * 1000) / result.orders;

@@ -50,14 +50,15 @@ export const addPastOrders = ({
           FROM given
         ), made AS (
           INSERT INTO orders (order_id, user_id, item_ids, total_amount,
-            partition, created_at, updated_at, due_at, status, attempts, begun,
+            partition, created_at, updated_at, ended, status, attempts, begun,
             processing_started_at, processing_completed_at, last_error)
           SELECT gen_random_uuid()::text,
             CASE WHEN n % 100 = 0 THEN '${busyUser}'
               ELSE 'USER' || 1 + floor(random() * ($3 / ${ordersPerUser}))
             END,
             '[17,42,99]', 1 + (n % 99999) / 100.0, n % 32,
-            placed_at, placed_at + interval '1 second', placed_at, state,
+            placed_at, placed_at + interval '1 second',
+            CASE WHEN state IN ('FAILED', 'CANCELLED') THEN state END, state,
             CASE WHEN state IN ('COMPLETED', 'FAILED') THEN 1 ELSE 0 END,
             CASE WHEN state IN ('COMPLETED', 'FAILED') THEN 1 ELSE 0 END,
             CASE WHEN state IN ('COMPLETED', 'FAILED') THEN placed_at END,
@@ -86,6 +87,12 @@ export const addPastOrders = ({
       );
       onProgress(until);
     }
+    // Their owners have read on to where what is PENDING begins.
+    await client.query(
+      `UPDATE partition_owners SET place = (
+        SELECT coalesce(min(seq) - 1, max(seq), 0) FROM orders
+        WHERE status = 'PENDING')`,
+    );
     // The first to read a row after its commit notes that it is committed, and
     // pays for it. That is for the making, not for what is measured.
     await client.query("SELECT count(*) FROM orders WHERE attempts >= 0");

@@ -1,6 +1,5 @@
 /** A table of a size, and the service on it. */
 import { randomUUID } from "node:crypto";
-import { DateTime } from "effect";
 import type pg from "pg";
 import { cursorOf } from "../../src/api/PageCursor.ts";
 import * as Cpu from "./cpu.ts";
@@ -134,22 +133,15 @@ const somewhere = async (
   count: number,
 ): Promise<ReadonlyArray<Somewhere>> => {
   const { rows } = await client.query(
-    `SELECT order_id, user_id, created_at, seq FROM orders
+    `SELECT order_id, user_id, seq FROM orders
     TABLESAMPLE BERNOULLI (least(100, 100 * 2.0 * $1::float8 /
       (SELECT sum(accepted) FROM order_statistics)))
     ORDER BY random() LIMIT $1`,
     [count],
   );
   return Array.from({ length: count }, (_, index) => {
-    const { created_at, order_id, seq, user_id } = rows[index % rows.length];
-    return {
-      order_id,
-      user_id,
-      cursor: cursorOf({
-        created_at: DateTime.fromDateUnsafe(created_at),
-        seq: BigInt(seq),
-      }),
-    };
+    const { order_id, seq, user_id } = rows[index % rows.length];
+    return { order_id, user_id, cursor: cursorOf({ seq: BigInt(seq) }) };
   });
 };
 

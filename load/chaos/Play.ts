@@ -64,7 +64,7 @@ const untilAtEase = (stage: Stage.Stage, rate: number): Promise<void> =>
     () =>
       stage.postgres.ask(stage.database, async (client) => {
         const { rowCount } = await client.query(
-          "SELECT 1 FROM orders WHERE final_status IS NULL LIMIT $1",
+          "SELECT 1 FROM orders WHERE status IN ('PENDING', 'PROCESSING') LIMIT $1",
           [Math.ceil(rate / 4)],
         );
         return rowCount !== null && rowCount < rate / 4;
@@ -83,7 +83,7 @@ const untilFinal = (stage: Stage.Stage): Promise<void> =>
     () =>
       stage.postgres.ask(stage.database, async (client) => {
         const { rowCount } = await client.query(
-          "SELECT 1 FROM orders WHERE final_status IS NULL LIMIT 1",
+          "SELECT 1 FROM orders WHERE status IN ('PENDING', 'PROCESSING') LIMIT 1",
         );
         return rowCount === 0;
       }),

@@ -26,8 +26,8 @@ import { OrderStatus } from "../../src/domain/OrderStatus.ts";
 import { Partition } from "../../src/domain/Partition.ts";
 import type {
   Attempt,
-  LogPlace,
   CountPlace,
+  LogPlace,
   OrderQuery,
   OrderRepository,
   RetryQuery,

@@ -97,10 +97,19 @@ layer(recordedLayer, { excludeTestServices: true })(
         yield* counted("complete", (order_id) =>
           repository.complete({ order_id, attempt: 3 }),
         );
-        yield* counted("due", () =>
-          Effect.map(repository.due(partition, 1), (due) => due.length === 0),
+        yield* counted("read the log", () =>
+          Effect.map(
+            repository.readLog(partition, 0n, 1),
+            ({ open }) => open.length === 0,
+          ),
         );
-        assert.strictEqual(isDone.length, 9 * callers);
+        yield* counted("read what is aside", () =>
+          Effect.map(
+            repository.readAside(partition, 1),
+            (open) => open.length === 0,
+          ),
+        );
+        assert.strictEqual(isDone.length, 10 * callers);
         assert.isTrue(isDone.every((done) => done));
         yield* assertTallyIsCount(repository);
       }),
@@ -173,7 +182,7 @@ layer(recordedLayer, { excludeTestServices: true })(
       Effect.gen(function* () {
         const repository = yield* OrderRepository;
         const { during, unrecorded } = yield* Recording.Recorder;
-        yield* unrecorded`UPDATE orders SET status = 'FAILED', final_status = DEFAULT
+        yield* unrecorded`UPDATE orders SET status = 'FAILED', ended = 'FAILED'
           WHERE order_id LIKE 'LARGE%'`;
         const [statement] = yield* during(repository.retryMany({ limit: 30 }));
         assert.include(statement?.text, "RETURNING o.order_id, o.partition");
@@ -238,22 +247,31 @@ const buffersOf = Effect.fnUntraced(function* (statement: Recording.Recorded) {
 
 const orderCount = 50_000;
 
+/** How many of them, the newest, came after all that is done. */
+const undone = 20_000;
+
 /**
  * Orders that the planner knows nothing of, spread as they would be: those of
- * long ago are all COMPLETED, and some users came long ago only.
+ * long ago are all COMPLETED, and some users came long ago only. Of the others
+ * some are open, and some of these aside.
  */
 const filled = Effect.gen(function* () {
   const { unrecorded: sql } = yield* Recording.Recorder;
   yield* sql`INSERT INTO orders (order_id, user_id, item_ids, total_amount,
-      partition, created_at, due_at, status, attempts)
+      partition, created_at, due_at, status, ended, attempts)
     SELECT 'O' || n,
-      CASE WHEN n > 20000 AND n % 2 = 0 THEN 'U7' ELSE 'V' || n % 500 END,
-      '["ITEM001"]', 1, n % 32,
-      now() - n * interval '1 second', now() - n * interval '1 second',
-      CASE WHEN n > 20000 THEN 'COMPLETED' ELSE
+      CASE WHEN n > ${undone} AND n % 2 = 0 THEN 'U7' ELSE 'V' || n % 500 END,
+      '["ITEM001"]', 1, n % 32, now() - n * interval '1 second',
+      CASE WHEN state = 'PENDING' AND n % 6 = 0
+        THEN now() - n * interval '1 second' END,
+      state, CASE WHEN state IN ('FAILED', 'CANCELLED') THEN state END, 1
+    FROM generate_series(1, ${orderCount}::integer) AS n,
+      LATERAL (SELECT CASE WHEN n > ${undone} THEN 'COMPLETED' ELSE
         (ARRAY['PENDING', 'PENDING', 'PENDING', 'COMPLETED', 'FAILED',
-          'CANCELLED'])[1 + n % 6] END, 1
-    FROM generate_series(1, ${orderCount}::integer) AS n`;
+          'CANCELLED'])[1 + n % 6] END AS state) AS stated
+    ORDER BY n DESC`;
+  yield* sql`UPDATE partition_owners SET place = (
+    SELECT max(seq) - ${undone} FROM orders)`;
 });
 
 /** The index each statement is to read orders by; two for a join of both. */
@@ -261,14 +279,12 @@ const statements = Effect.gen(function* () {
   const repository = yield* OrderRepository;
   const { orders } = yield* repository.list({ limit: 1 });
   const newest = orders[0]?.created_at as DateTime.Utc;
-  const after = {
-    created_at: DateTime.subtract(newest, { hours: 1 }),
-    seq: 1000n,
-  };
-  const deep = {
-    created_at: DateTime.subtract(newest, { hours: 13 }),
-    seq: 1000n,
-  };
+  const last = (yield* (yield* Recording.Recorder).unrecorded<{
+    seq: bigint;
+  }>`SELECT max(seq) AS seq FROM orders`)[0]?.seq as bigint;
+  /** An hour and thirteen before the newest: an order came each second. */
+  const after = { seq: last - 3_600n };
+  const deep = { seq: last - 46_800n };
   const ids = Array.from({ length: 300 }, (_, index) => id(`O${index * 7}`));
   const each = <A, E>(
     call: (order_id: (typeof ids)[number]) => Effect.Effect<A, E>,
@@ -309,47 +325,52 @@ const statements = Effect.gen(function* () {
     retry: [repository.retry("O6"), "orders_pkey"],
     "retry many": [
       repository.retryMany({ limit, created_before: bounds.created_before }),
-      "orders_by_final_status",
+      "orders_ended",
       "orders_pkey",
     ],
     "retry many of a user": [
       repository.retryMany({ limit, user_id }),
-      "orders_of_user",
+      "orders_ended_of_user",
       "orders_pkey",
     ],
-    due: [repository.due(partition, 100), "orders_open"],
-    "due in all partitions": [
+    "read the log": [
+      repository.readLog(partition, last - BigInt(undone), 100),
+      "orders_log",
+    ],
+    "read the log of all partitions": [
       Effect.forEach(
         Array.from({ length: 32 }, (_, index) => Partition.make(index)),
-        (partition) => repository.due(partition, 10),
+        (partition) => repository.readLog(partition, last - 100n, 10),
         { concurrency: "unbounded" },
       ),
-      "orders_open",
+      "orders_log",
     ],
-    underway: [repository.underway(partition), "orders_open"],
-    "list, first page": [list({ limit }), "orders_newest"],
-    "list, next page": [list({ limit, after }), "orders_newest"],
-    "list, a page far behind": [list({ limit, after: deep }), "orders_newest"],
-    "list, between times": [list({ limit, ...bounds }), "orders_newest"],
+    "read what is aside": [repository.readAside(partition, 50), "orders_aside"],
+    "list, first page": [list({ limit }), "orders_log"],
+    "list, next page": [list({ limit, after }), "orders_log"],
+    "list, a page far behind": [list({ limit, after: deep }), "orders_log"],
+    "list, between times": [list({ limit, ...bounds }), "orders_log"],
     "list PENDING": [
       list({ limit, status: ["PENDING"] }),
-      "orders_by_final_status",
+      "orders_aside_log",
+      "orders_log",
     ],
     "list PENDING, next page": [
       list({ limit, after, status: ["PENDING"] }),
-      "orders_by_final_status",
+      "orders_aside_log",
+      "orders_log",
     ],
-    "list COMPLETED": [
-      list({ limit, status: ["COMPLETED"] }),
-      "orders_by_final_status",
-    ],
+    "list COMPLETED": [list({ limit, status: ["COMPLETED"] }), "orders_log"],
     "list COMPLETED, next page, between times": [
       list({ limit, after, status: ["COMPLETED"], ...bounds }),
-      "orders_by_final_status",
+      "orders_log",
     ],
+    "list CANCELLED": [list({ limit, status: ["CANCELLED"] }), "orders_ended"],
     "list several statuses": [
       list({ limit, after, status: ["PENDING", "FAILED", "CANCELLED"] }),
-      "orders_by_final_status",
+      "orders_aside_log",
+      "orders_ended",
+      "orders_log",
     ],
     "list of a user": [list({ limit, user_id }), "orders_of_user"],
     "list of a user, next page": [
@@ -367,20 +388,20 @@ const statements = Effect.gen(function* () {
         after: deep,
         created_before: bounds.created_before,
       }),
-      "orders_by_final_status",
+      "orders_log",
     ],
     "list of a user, by status, between times": [
       list({ limit, user_id, status: ["FAILED", "PENDING"], ...bounds }),
       "orders_of_user",
     ],
-    tally: [repository.tally, "orders_by_final_status"],
-    "count, a step": [repository.count(undefined, 500), "orders_newest"],
-    "count, a step far behind": [repository.count(deep, 50), "orders_newest"],
-    "count, the rest": [
-      repository.count({ ...after, created_at: newest }, 50),
-      "orders_newest",
+    "list a user's dead letters": [
+      list({ limit, user_id, status: ["FAILED"] }),
+      "orders_ended_of_user",
     ],
-    "is empty": [repository.isEmpty, "orders_newest"],
+    tally: [repository.tally, "orders_aside_log", "orders_log"],
+    "count, a step": [repository.count(undefined, 500), "orders_log"],
+    "count, the rest": [repository.count(after, 50), "orders_log"],
+    "is empty": [repository.isEmpty, "orders_log"],
   } as const;
 });
 

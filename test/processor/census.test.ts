@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Context, DateTime, Effect, Layer, Queue, Ref } from "effect";
+import { Context, Effect, Layer, Queue, Ref } from "effect";
 import { SqlClient } from "effect/sql";
 import { TestClock } from "effect/testing";
 import { Partition } from "../../src/domain/Partition.ts";
@@ -15,7 +15,7 @@ import { Census } from "../../src/processor/Census.ts";
 import { newOrder } from "../persistence/orderRepositorySuite.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 
-const place: CountPlace = { created_at: DateTime.makeUnsafe(1000), seq: 7n };
+const place: CountPlace = { seq: 7n };
 const slice = (orders: number): Counted => ({ orders, next: place });
 const rest = (orders: number, accepted: number): Counted => ({
   orders,

@@ -581,11 +581,11 @@ describe("the order processor", () => {
         Effect.provide(
           service(oneSecond, {}, (repository) => ({
             ...repository,
-            due: (asked, limit) =>
+            readAside: (asked, limit) =>
               Effect.flatMap(Ref.get(crashing), (crash) =>
                 crash && asked === partition
                   ? Effect.die("the actor is broken")
-                  : repository.due(asked, limit),
+                  : repository.readAside(asked, limit),
               ),
           })),
         ),
@@ -615,9 +615,11 @@ describe("the order processor", () => {
         Effect.provide(
           service(oneSecond, {}, (repository) => ({
             ...repository,
-            due: (asked, limit) =>
+            readAside: (asked, limit) =>
               Effect.flatMap(Ref.get(isStruck), (crash) =>
-                crash ? Effect.die("struck") : repository.due(asked, limit),
+                crash
+                  ? Effect.die("struck")
+                  : repository.readAside(asked, limit),
               ),
           })),
         ),
@@ -639,7 +641,7 @@ describe("the order processor", () => {
       Effect.provide(
         service(oneSecond, {}, (repository) => ({
           ...repository,
-          due: () => Effect.die("all actors are broken"),
+          readAside: () => Effect.die("all actors are broken"),
         })),
       ),
     ),
@@ -679,9 +681,10 @@ describe("the order processor", () => {
             begin: (order_id, epoch) =>
               unlessAway(repository.begin(order_id, epoch)),
             complete: (attempt) => unlessAway(repository.complete(attempt)),
-            due: (partition, limit) =>
-              unlessAway(repository.due(partition, limit)),
-            underway: (partition) => unlessAway(repository.underway(partition)),
+            readAside: (partition, limit) =>
+              unlessAway(repository.readAside(partition, limit)),
+            readLog: (partition, after, limit) =>
+              unlessAway(repository.readLog(partition, after, limit)),
           })),
         ),
       );

@@ -187,10 +187,10 @@ describe("the processor measures", () => {
       }),
       processor(undefined, (repository) => ({
         ...repository,
-        due: (asked, limit) =>
+        readAside: (asked, limit) =>
           Effect.suspend(() => {
             if (asked !== partition || crashes === 0) {
-              return repository.due(asked, limit);
+              return repository.readAside(asked, limit);
             }
             crashes -= 1;
             return Effect.die("broken");

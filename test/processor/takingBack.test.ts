@@ -5,6 +5,7 @@ import { OrderId } from "../../src/domain/Order.ts";
 import { Partition } from "../../src/domain/Partition.ts";
 import {
   type Failure,
+  type OpenOrder,
   RepositoryUnavailable,
   type Underway,
 } from "../../src/persistence/OrderRepository.ts";
@@ -30,15 +31,24 @@ const start = Effect.fnUntraced(function* (options: {
   const failures: Array<Failure> = [];
   const takingBack = yield* TakingBack.make(partition, {
     repository: {
-      underway: () =>
+      readLog: () =>
         Effect.gen(function* () {
           looks.push((yield* Clock.currentTimeMillis) / 1000);
           yield* Effect.sleep(options.looksFor ?? Duration.zero);
           if (options.isAway?.() === true) {
             return yield* new RepositoryUnavailable({ reason: "away" });
           }
-          return options.underway?.() ?? [];
+          const open = (options.underway?.() ?? []).map(
+            (underway): OpenOrder => ({
+              order_id: underway.order_id,
+              item_bytes: 0,
+              seq: 3n,
+              underway,
+            }),
+          );
+          return { open, readTo: 9n, isEnd: true, settledTo: 9n };
         }),
+      keepPlace: () => Effect.void,
       fail: (failure) =>
         Effect.sync(() => {
           failures.push(failure);
@@ -50,9 +60,14 @@ const start = Effect.fnUntraced(function* (options: {
       base: Duration.seconds(1),
       cap: Duration.minutes(5),
     },
-    isInHand: (order_id) => options.inHand?.includes(order_id) === true,
+    intake: {
+      readTo: () => 1_000_000n,
+      isInHand: (order_id) => options.inHand?.includes(order_id) === true,
+      inHandNow: () => new Set(),
+      handOver: () => {},
+    },
   });
-  yield* Effect.forkScoped(takingBack.run(4));
+  yield* Effect.forkScoped(takingBack.run({ epoch: 4, place: 0n }));
   yield* TestClock.adjust(0);
   return { ...takingBack, looks, failures };
 });

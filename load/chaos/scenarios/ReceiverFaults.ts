@@ -52,7 +52,7 @@ export const poison: Scenario = {
       () =>
         stage.postgres.ask(stage.database, async (client) => {
           const { rowCount } = await client.query(
-            `SELECT 1 FROM orders WHERE final_status IS NULL
+            `SELECT 1 FROM orders WHERE status IN ('PENDING', 'PROCESSING')
              AND order_id ~ $1 LIMIT 1`,
             [`-(${answered.join("|")})-`],
           );
@@ -153,7 +153,7 @@ export const receiverAway: Scenario = {
 const isBacklogDone = (stage: Stage) =>
   stage.postgres.ask(stage.database, async (client) => {
     const { rowCount } = await client.query(
-      `SELECT 1 FROM orders WHERE final_status IS NULL
+      `SELECT 1 FROM orders WHERE status IN ('PENDING', 'PROCESSING')
        AND created_at < to_timestamp($1::float8 / 1000) LIMIT 1`,
       [stage.faultsOver.at(-1)],
     );
