@@ -29,7 +29,7 @@ const jsonOf = (body: Buffer): { readonly json: unknown } | undefined => {
   }
 };
 
-/** RFC 9457, as `design.md` has it. */
+/** RFC 9457, with all of `type`, `title`, `status` and `detail`. */
 const problemFaults = (answer: Answer): ReadonlyArray<Fault> => {
   const { status } = answer;
   if (answer.headers["content-type"] !== "application/problem+json") {
