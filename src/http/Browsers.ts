@@ -151,7 +151,6 @@ const docsHeaders = {
     "script-src 'unsafe-inline'",
     "style-src 'unsafe-inline'",
     "img-src data:",
-
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
