@@ -14,7 +14,8 @@ export interface Fault {
 const headersKnown = new Set([
   ...["content-type", "content-length", "transfer-encoding", "date"],
   ...["connection", "keep-alive", "location", "etag", "link", "allow"],
-  ...["idempotent-replayed", "retry-after"],
+  ...["idempotent-replayed", "retry-after", "x-content-type-options"],
+  ...["referrer-policy", "content-security-policy"],
 ]);
 
 const fault = (kind: string, detail: string): ReadonlyArray<Fault> => [
