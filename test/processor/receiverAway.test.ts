@@ -33,7 +33,8 @@ import { type Answer, stubReceiver } from "./stubReceiver.ts";
 const webhook = (stub: ReturnType<typeof stubReceiver>) =>
   FulfilmentWebhook.layerNoDeps({
     url: Redacted.make(new URL("http://127.0.0.1:1/?token=t0ken")),
-    secret: Redacted.make("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    // Signing takes real time, which the test's clock does not wait for.
+    secret: undefined,
     timeout: Duration.seconds(57),
   }).pipe(Layer.provide(stub.layer));
 
