@@ -168,6 +168,37 @@ describe("a receiver that is away", () => {
     }).pipe(Effect.provide(service(stub)));
   });
 
+  it.effect("is left alone as long as it asked, once all calls fail", () => {
+    const stub = stubReceiver(503);
+    stub.receiver.retryAfter = 1800;
+    return Effect.gen(function* () {
+      yield* placeMany("A", 20);
+      yield* pass(100);
+      const called = stub.receiver.calls.length;
+      yield* placeMany("B", 20);
+      yield* pass(1690);
+      assert.strictEqual(stub.receiver.calls.length, called);
+      stub.receiver.answer = 200;
+      yield* assertAllCompletedInAMinute(40);
+    }).pipe(Effect.provide(service(stub)));
+  });
+
+  it.effect("spends no attempt when it is probed in vain", () => {
+    const stub = stubReceiver(404);
+    return Effect.gen(function* () {
+      yield* placeMany("A", 2);
+      yield* pass(3600);
+      const orders = yield* Orders;
+      const attempts = (yield* orders.find("A0")).attempts;
+      // The ten that opened the circuit, and none of the hundreds after it.
+      assert.strictEqual(attempts + (yield* orders.find("A1")).attempts, 10);
+      assert.isAbove(stub.receiver.calls.length, 100);
+      assert.strictEqual((yield* counts).FAILED, 0);
+      stub.receiver.answer = 200;
+      yield* assertAllCompletedInAMinute(2);
+    }).pipe(Effect.provide(service(stub)));
+  });
+
   it.effect("lets an order come to its end that it answers to", () => {
     const stub = stubReceiver(500);
     return Effect.gen(function* () {
