@@ -212,6 +212,26 @@ describe("a receiver that is away", () => {
     }).pipe(Effect.provide(service(stub)));
   });
 
+  it.effect("is not what orders wait for that come after many ill ones", () => {
+    const stub = stubReceiver();
+    stub.receiver.ill = "ill";
+    return Effect.gen(function* () {
+      yield* placeMany("ill", 30);
+      for (let turn = 0; turn < 30; turn += 1) {
+        yield* placeMany(`well${turn}-`, 1);
+        yield* pass(10);
+      }
+      // The last of them have a while left.
+      yield* pass(90);
+      const { COMPLETED } = yield* counts;
+      assert.strictEqual(COMPLETED, 30);
+      // Each well one that is done has the ill ones tried again.
+      yield* placeMany("more", 20);
+      yield* pass(600);
+      assert.strictEqual((yield* counts).FAILED, 30);
+    }).pipe(Effect.provide(service(stub)));
+  });
+
   it.effect("is called again in time when the machine's clock steps back", () =>
     Effect.gen(function* () {
       const stub = stubReceiver(503);
@@ -220,8 +240,12 @@ describe("a receiver that is away", () => {
       const { fulfil } = yield* onIt(
         Effect.map(Layer.build(webhook(stub)), Context.get(Fulfilment)),
       );
-      const attempt = onIt(Effect.exit(Effect.suspend(() => fulfil(order()))));
-      for (let call = 0; call < 11; call += 1) yield* attempt;
+      let call = 0;
+      const attempt = Effect.suspend(() => {
+        call += 1;
+        return onIt(Effect.exit(fulfil(order(`A${call}`))));
+      });
+      while (call < 11) yield* attempt;
       assert.strictEqual(stub.receiver.calls.length, 10);
       stub.receiver.answer = 200;
       shift.millis = -3_600_000;
