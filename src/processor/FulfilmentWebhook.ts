@@ -178,13 +178,15 @@ const textOf = (response: HttpClientResponse.HttpClientResponse) =>
 /** What Deno has instead of a code, in the midst of words with the address. */
 const denoCode = /os error \d+|dns error|certificate/;
 
-/** The code of what is at the root of it: words may tell the address. */
-const codeOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return "no connection";
+/** The code of what is at the root of it, or its name: words may tell more. */
+const codeOf = (error: Error): string => {
   const { code } = error as { readonly code?: unknown };
-  return typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)
-    ? code
-    : (denoCode.exec(error.message)?.[0] ?? codeOf(error.cause));
+  if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)) {
+    return code;
+  }
+  const found = denoCode.exec(error.message)?.[0];
+  if (found !== undefined) return found;
+  return error.cause instanceof Error ? codeOf(error.cause) : error.name;
 };
 
 /** Needs an `HttpClient` that follows no redirects. */
