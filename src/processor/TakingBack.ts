@@ -7,7 +7,8 @@
  * busy its actor is.
  *
  * A look reads all open orders of the partition, as no index names the status:
- * 5 ms for 10,000 of them. So it is seldom, and the seldomer the longer it takes.
+ * 2 ms for 12,000 of them, 29 ms for 100,000. So it is seldom, and the seldomer
+ * the longer it takes.
  */
 import { Clock, Effect, Queue, Random } from "effect";
 import type { OrderId } from "../domain/Order.ts";
