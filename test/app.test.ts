@@ -12,6 +12,7 @@ import {
   until,
 } from "./support/serviceProcess.ts";
 import { TestDatabase } from "./support/testDatabase.ts";
+import { startTraceCollector } from "./support/traceCollector.ts";
 
 const order = (order_id: string) => ({
   order_id,
@@ -174,28 +175,12 @@ describe("the service as a process", () => {
 
   it.live("exports spans of HTTP, use case, SQL and fulfilment by OTLP", () =>
     Effect.gen(function* () {
-      const names = new Set<string>();
       const collector = yield* Effect.acquireRelease(
-        Effect.callback<ReturnType<typeof createServer>>((resume) => {
-          const server = createServer((request, response) => {
-            let body = "";
-            request.on("data", (chunk) => {
-              body += chunk;
-            });
-            request.on("end", () => {
-              for (const [, name] of body.matchAll(/"name":"([^"]+)"/g)) {
-                if (request.url === "/v1/traces" && name) names.add(name);
-              }
-              response.end("{}");
-            });
-          });
-          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)));
-        }),
-        (server) => Effect.sync(() => server.close()),
+        Effect.promise(startTraceCollector),
+        ({ stop }) => Effect.sync(stop),
       );
-      const { port } = collector.address() as { port: number };
       const started = yield* service({
-        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
         PROCESSING_TIME: "0 millis",
       });
       yield* Effect.promise(() => place(started.url, "A"));
@@ -209,10 +194,12 @@ describe("the service as a process", () => {
               "OrderRepository.insert",
               "postgres",
               "Fulfilment.fulfil",
-            ].every((name) => names.has(name)),
+            ].every((name) => collector.names().has(name)),
           20,
         ).catch(() =>
-          assert.fail(`only these: ${Array.from(names).join(", ")}`),
+          assert.fail(
+            `only these: ${Array.from(collector.names()).join(", ")}`,
+          ),
         ),
       );
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
@@ -233,7 +220,9 @@ const listening = (
             body += chunk;
           });
           request.on("end", () => {
-            received.push(`${JSON.stringify(request.headers)}${body}`);
+            received.push(
+              `${request.url} ${JSON.stringify(request.headers)}${body}`,
+            );
             const [status, words] = answer(request.url ?? "");
             response.writeHead(status).end(words);
           });
@@ -291,22 +280,22 @@ describe.each(runtimes)("the service on %s, with a receiver", (runtime) => {
       const metrics = yield* Effect.promise(() =>
         fetch(`${started.url}/metrics`).then((_) => _.text()),
       );
-      const spans = yield* Effect.promise(() =>
+      const exported = yield* Effect.promise(() =>
         until("spans of both attempts", async () => {
           const all = collector.received.join("\n");
-          return /did not answer/.test(all) && all;
+          return /^\/v1\/traces.*did not answer/m.test(all) && all;
         }),
       );
       // Its words are in the log, its address nowhere.
       assert.match(started.output(), /"order_id":"A".*because of your order/);
-      for (const told of [started.output(), metrics, spans]) {
+      for (const told of [started.output(), metrics, exported]) {
         assert.notMatch(told, new RegExp(`h00k|t0ken|:${receiver.port}`));
       }
       // A receiver that traces as well can tell whose call it was.
       const [, traceId] = /"traceparent":"00-(\w+)-/.exec(
         receiver.received[0] ?? "",
       ) as unknown as [string, string];
-      assert.include(spans, traceId);
+      assert.include(exported, traceId);
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
 });

@@ -1,6 +1,6 @@
 /**
- * The rooms of `design.md`, section 2, kept apart: imports only go down, and
- * only the edge knows what it runs on.
+ * The rooms, which are the folders of `src`, kept apart: imports only go down,
+ * and only the edge knows what it runs on.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -126,7 +126,7 @@ const foreign = (source: Source): ReadonlyArray<string> =>
 describe("the rooms", () => {
   const all = [...sources("src"), ...sources("migrations")];
 
-  it("are those of the design", () => {
+  it("are those of this test", () => {
     const rooms = new Set(all.map(({ path }) => roomOf(path)));
     for (const room of rooms) assert.property(below, room);
     for (const room of Object.keys(below)) {

@@ -28,7 +28,7 @@ const open = (index: number) =>
     sockets.push(socket);
     socket.once("error", reject);
     socket.once("data", () => resolve());
-    socket.write("GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n");
+    socket.write("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n");
   });
 
 for (let from = 0; from < connections; from += step) {

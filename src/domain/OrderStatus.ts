@@ -1,6 +1,6 @@
 /**
- * The statuses of an order. `design.md`, section 4, draws how they follow each
- * other; `OrderLifecycle` decides it.
+ * The statuses of an order. The README draws how they follow each other;
+ * `OrderLifecycle` decides it.
  */
 import { Schema } from "effect";
 

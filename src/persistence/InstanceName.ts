@@ -137,62 +137,60 @@ const openSession = Effect.fnUntraced(function* (name: string) {
   return session;
 });
 
+/** Takes the name at a start: whoever has it may be about to stop. */
+const takeFirst = Effect.fnUntraced(function* (
+  { take }: Session,
+  name: string,
+  patience: Duration.Duration,
+) {
+  const isOurs = Effect.map(take, (holder) => holder === "taken");
+  if (yield* isOurs) return;
+  yield* Effect.logWarning(
+    `another process has the name ${name} (RUNNER_HOST, RUNNER_PORT); waiting for it to stop, up to ${Duration.format(patience)}`,
+  );
+  const waited = yield* Effect.sleep(retryInterval).pipe(
+    Effect.andThen(isOurs),
+    Effect.repeat({ until: (isOurs) => isOurs }),
+    Effect.timeoutOption(patience),
+  );
+  if (Option.isSome(waited)) return;
+  return yield* new NameTaken({
+    message: `another living process on this database has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
+  });
+});
+
+/** Takes it again when its session was cut off: nobody else is waited for. */
+const takeAgain = Effect.fnUntraced(function* (
+  { end, take }: Session,
+  name: string,
+  formerPid: number,
+) {
+  while (true) {
+    const holder = yield* take;
+    if (holder === "taken") return;
+    if (holder !== undefined && holder !== formerPid) {
+      return yield* new NameTaken({
+        message: `stopped, as another process took the name ${name} (RUNNER_HOST, RUNNER_PORT) while this one was frozen or cut off from the database.`,
+      });
+    }
+    // The server has not noticed yet that our former session is cut off.
+    if (holder === formerPid) yield* end(formerPid);
+    yield* Effect.sleep(retryInterval);
+  }
+});
+
 const make = Effect.fnUntraced(function* <E>(options: InstanceNameOptions<E>) {
   const name = `${options.host}:${options.port}`;
-  const wait = options.patience ?? patience;
   const held = yield* Deferred.make<void>();
   const taken = yield* Deferred.make<never, NameTaken>();
-  /** Of the session that had the lock for us. It may be there still. */
+  /** Of the session that had the lock for us; it may be there still. */
   let formerPid: number | undefined;
-
-  const refuse = (message: string) =>
-    Effect.andThen(
-      Deferred.fail(taken, new NameTaken({ message })),
-      Effect.never,
-    );
-
-  /** Waits for whoever has the name to be gone, but not for ever. */
-  const takeFirst = Effect.fnUntraced(function* ({ take }: Session) {
-    const isFree = Effect.map(take, (holder) => holder === "taken");
-    if (yield* isFree) return;
-    yield* Effect.logWarning(
-      `another process has the name ${name} (RUNNER_HOST, RUNNER_PORT); waiting for it to stop, up to ${Duration.format(wait)}`,
-    );
-    const isTaken = yield* Effect.sleep(retryInterval).pipe(
-      Effect.andThen(isFree),
-      Effect.repeat({ until: (isFree) => isFree }),
-      Effect.timeoutOption(wait),
-    );
-    if (Option.isSome(isTaken)) return;
-    return yield* refuse(
-      `another living process on this database has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
-    );
-  });
-
-  /** After the session was cut off: whoever has the name now is not waited for. */
-  const takeAgain = Effect.fnUntraced(function* (
-    { end, take }: Session,
-    formerPid: number,
-  ) {
-    while (true) {
-      const holder = yield* take;
-      if (holder === "taken") return;
-      if (holder !== undefined && holder !== formerPid) {
-        return yield* refuse(
-          `stopped, as another process took the name ${name} (RUNNER_HOST, RUNNER_PORT) while this one was frozen or cut off from the database.`,
-        );
-      }
-      // Its end of our former connection has not noticed yet.
-      if (holder === formerPid) yield* end(formerPid);
-      yield* Effect.sleep(retryInterval);
-    }
-  });
 
   const holdOnce = Effect.gen(function* () {
     const session = yield* openSession(name);
     yield* formerPid === undefined
-      ? takeFirst(session)
-      : takeAgain(session, formerPid);
+      ? takeFirst(session, name, options.patience ?? patience)
+      : takeAgain(session, name, formerPid);
     formerPid = session.pid;
     yield* Deferred.succeed(held, undefined);
     yield* Effect.sleep(renewInterval).pipe(
@@ -205,12 +203,17 @@ const make = Effect.fnUntraced(function* <E>(options: InstanceNameOptions<E>) {
   const holdOnceInScope = Effect.flatMap(Scope.make(), (scope) =>
     Layer.buildWithScope(Layer.fresh(options.session), scope).pipe(
       Effect.flatMap((client) => Effect.provide(holdOnce, client)),
+      Effect.catchIf(
+        (error) => error instanceof NameTaken,
+        (error) => Effect.andThen(Deferred.fail(taken, error), Effect.never),
+      ),
       Scope.provide(scope),
       Effect.onExit((exit) =>
         Effect.ignoreCause(inTime(Scope.close(scope, exit))),
       ),
     ),
   );
+
   yield* holdOnceInScope.pipe(
     Effect.sandbox,
     Effect.tapError((cause) =>

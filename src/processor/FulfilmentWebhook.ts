@@ -9,17 +9,13 @@
  */
 import {
   ByteSize,
-  Cause,
   Clock,
-  Data,
   Duration,
   Effect,
-  Exit,
   Layer,
   Option,
   Redacted,
   Result,
-  Schedule,
   Schema,
   Stream,
 } from "effect";
@@ -32,15 +28,11 @@ import {
   type HttpClientResponse,
   HttpTraceContext,
 } from "effect/http";
-import { CircuitBreaker } from "effect/persistence";
 import { Order } from "../domain/Order.ts";
-import {
-  Fulfilment,
-  FulfilmentFailed,
-  FulfilmentUnavailable,
-} from "./Fulfilment.ts";
+import { Fulfilment, FulfilmentFailed } from "./Fulfilment.ts";
 import { meaningOf, withoutAddress } from "./ReceiverAnswer.ts";
-import * as SteadyClock from "./SteadyClock.ts";
+import * as ReceiverCircuit from "./ReceiverCircuit.ts";
+import { NotDone } from "./ReceiverCircuit.ts";
 import { makeSign } from "./WebhookSignature.ts";
 
 export interface FulfilmentWebhookOptions {
@@ -52,34 +44,11 @@ export interface FulfilmentWebhookOptions {
   readonly timeout: Duration.Duration;
 }
 
-/** The work is not done, and may be the next time. */
-class NotDone extends Data.TaggedError("NotDone")<{
-  readonly message: string;
-  /** Whether it was about the order, as far as an answer tells. */
-  readonly isCounted: boolean;
-  readonly retryAfter?: Duration.Duration | undefined;
-}> {}
-
 /** So much of an answer's body is read at most. */
 const bodySizeMax = ByteSize.kibibytes(64);
 
 /** So much of it is logged. */
 const wordsCharactersMax = 500;
-
-/** So many failures on end, and the receiver is left alone for a while. */
-const failuresInARow = 10;
-
-/** For how long: a second at first, a quarter of a minute when it stays away. */
-const openDuration = Schedule.min([
-  Schedule.exponential("1 second"),
-  Schedule.spaced("15 seconds"),
-]);
-
-/** Or as long as the receiver asks for, up to this. */
-const openDurationMax = Duration.hours(1);
-
-/** There is one receiver, and one circuit. */
-const circuit = "receiver";
 
 const encodeOrder = Schema.encodeSync(Order);
 
@@ -94,14 +63,7 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
   const client = yield* HttpClient.HttpClient;
   const url = Redacted.value(options.url);
   const outcomeOf = outcomeAt(url);
-  const breaker = yield* CircuitBreaker.make({
-    tripPolicy: CircuitBreaker.consecutive(failuresInARow),
-    openDuration,
-    maxOpenDuration: openDurationMax,
-  });
-  yield* Effect.forkScoped(
-    Stream.runForEach(breaker.transitions, logTransition),
-  );
+  const circuit = yield* ReceiverCircuit.make;
   const sign =
     options.secret === undefined ? undefined : yield* makeSign(options.secret);
   if (sign === undefined) {
@@ -152,73 +114,13 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
     );
 
-  /** A call that the circuit lets through. */
-  const call = Effect.fnUntraced(function* (order: Order) {
-    // While it is half open, it lets one through: the probe.
-    const isProbe = (yield* breaker.state(circuit))._tag === "HalfOpen";
-    return yield* Effect.mapError(post(order), (error) => {
-      if (!isProbe || error._tag !== "NotDone") return error;
-      const { message, retryAfter } = error;
-      return new NotDone({ message, retryAfter, isCounted: false });
-    });
-  });
-
   return Fulfilment.of({
-    fulfil: (order) =>
-      breaker.execute(call(order), { key: circuit, classify }).pipe(
-        Effect.catchTags({
-          NotDone: (error) => Effect.fail(failureOf(error)),
-          CircuitBreakerError: ({ reason }) =>
-            Effect.fail(
-              new FulfilmentUnavailable({
-                message: "the receiver is away and is left alone for a while",
-                pause:
-                  reason._tag === "CircuitOpen"
-                    ? Duration.max(reason.retryAfter, Duration.millis(200))
-                    : Duration.seconds(1),
-              }),
-            ),
-        }),
-      ),
+    fulfil: (order) => circuit.call(order.order_id, post(order)),
   });
 });
 
-/** What a call says of the receiver. */
-const classify = (
-  exit: Exit.Exit<void, NotDone | FulfilmentFailed | { readonly _tag: string }>,
-): CircuitBreaker.Outcome => {
-  if (Exit.isSuccess(exit)) return CircuitBreaker.success;
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause));
-  if (error instanceof NotDone) {
-    return CircuitBreaker.failure({ retryAfter: error.retryAfter });
-  }
-  // Whoever refuses an order is there. A defect says nothing of the receiver.
-  return error === undefined ? CircuitBreaker.ignored : CircuitBreaker.success;
-};
-
-/** An open circuit that stays open is no news. */
-const logTransition = ({ from, to }: CircuitBreaker.Transition) => {
-  if (to === "Closed") return Effect.logInfo("the receiver is back");
-  return from === "Closed" && to === "Open"
-    ? Effect.logWarning(
-        `the receiver is away: ${failuresInARow} calls in a row failed; orders wait for it`,
-      )
-    : Effect.void;
-};
-
 const noAnswer = (message: string) =>
-  new NotDone({ message, isCounted: false });
-
-/** What an attempt comes to that was not done. */
-const failureOf = ({ isCounted, message, retryAfter }: NotDone) => {
-  const words = {
-    message,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  };
-  return isCounted
-    ? new FulfilmentFailed(words)
-    : new FulfilmentUnavailable(words);
-};
+  new NotDone({ message, isAnswered: false });
 
 /** What an answer comes to: nothing, when the work is done. */
 const outcomeAt = (url: URL) => {
@@ -247,7 +149,7 @@ const outcomeAt = (url: URL) => {
     }
     return yield* new NotDone({
       message,
-      isCounted: meaning === "retryable",
+      isAnswered: meaning === "retryable",
       retryAfter: yield* retryAfterOf(response),
     });
   });
@@ -276,34 +178,21 @@ const textOf = (response: HttpClientResponse.HttpClientResponse) =>
 /** What Deno has instead of a code, in the midst of words with the address. */
 const denoCode = /os error \d+|dns error|certificate/;
 
-/** The code of what is at the root of it: words may tell the address. */
-const codeOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return "no connection";
+/** The code of what is at the root of it, or its name: words may tell more. */
+const codeOf = (error: Error): string => {
   const { code } = error as { readonly code?: unknown };
-  return typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)
-    ? code
-    : (denoCode.exec(error.message)?.[0] ?? codeOf(error.cause));
+  if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)) {
+    return code;
+  }
+  const found = denoCode.exec(error.message)?.[0];
+  if (found !== undefined) return found;
+  return error.cause instanceof Error ? codeOf(error.cause) : error.name;
 };
-
-/** Waits of the circuit are lengths of time, whatever the time of day is. */
-const layerSteadyStore = Layer.effect(
-  CircuitBreaker.CircuitBreakerStore,
-  Effect.gen(function* () {
-    const store = yield* CircuitBreaker.CircuitBreakerStore;
-    const clock = yield* SteadyClock.current;
-    const steadily = Effect.provideService(Clock.Clock, clock);
-    return CircuitBreaker.CircuitBreakerStore.of({
-      admit: (key) => steadily(store.admit(key)),
-      record: (outcome) => steadily(store.record(outcome)),
-      state: (key) => steadily(store.state(key)),
-    });
-  }),
-).pipe(Layer.provide(CircuitBreaker.layerStoreMemory()));
 
 /** Needs an `HttpClient` that follows no redirects. */
 export const layerNoDeps = (options: FulfilmentWebhookOptions) =>
   Layer.effect(Fulfilment, make(options)).pipe(
-    Layer.provide(layerSteadyStore),
+    Layer.provide(ReceiverCircuit.layerSteadyStore),
     Layer.provide(
       Mac.layerWebCrypto.pipe(Layer.provide(SecureRandom.layerWebCrypto)),
     ),

@@ -14,7 +14,8 @@ export interface Fault {
 const headersKnown = new Set([
   ...["content-type", "content-length", "transfer-encoding", "date"],
   ...["connection", "keep-alive", "location", "etag", "link", "allow"],
-  ...["idempotent-replayed", "retry-after"],
+  ...["idempotent-replayed", "retry-after", "x-content-type-options"],
+  ...["referrer-policy", "content-security-policy"],
 ]);
 
 const fault = (kind: string, detail: string): ReadonlyArray<Fault> => [
@@ -29,7 +30,7 @@ const jsonOf = (body: Buffer): { readonly json: unknown } | undefined => {
   }
 };
 
-/** RFC 9457, as `design.md` has it. */
+/** RFC 9457, with all of `type`, `title`, `status` and `detail`. */
 const problemFaults = (answer: Answer): ReadonlyArray<Fault> => {
   const { status } = answer;
   if (answer.headers["content-type"] !== "application/problem+json") {

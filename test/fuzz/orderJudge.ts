@@ -1,7 +1,7 @@
 /**
- * What the contract (`design.md`, section 3) says of a body of
- * `POST /api/orders/`, decided without the service's own code: native
- * `JSON.parse`, and decimals as whole numbers of cents.
+ * Whether a body of `POST /api/orders/` is an order: ids of 1 to 50 characters,
+ * 1 to 1000 items, an amount of whole cents. Decided without the service's own
+ * code: native `JSON.parse`, and decimals as whole numbers of cents.
  */
 export interface Content {
   readonly order_id: string;

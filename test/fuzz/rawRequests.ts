@@ -101,6 +101,11 @@ const withoutOrders: ReadonlyArray<Row> = [
     [[200]],
   ],
   [
+    "absolute form of another name",
+    request("GET http://y/metrics HTTP/1.1", [host]),
+    [[421]],
+  ],
+  [
     "https absolute form",
     request("GET https://y:99999/health/live HTTP/1.1", [host]),
     [[200, 400, 404]],
@@ -444,7 +449,7 @@ const withOrder = (id: string): ReadonlyArray<Row> => {
     [
       "in absolute form",
       request(
-        "POST http://y/api/orders HTTP/1.1",
+        "POST http://localhost/api/orders HTTP/1.1",
         [host, json, lengthOf(body)],
         body,
       ),

@@ -99,7 +99,7 @@ describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
     for (const connection of await open(2 * maxInFlight)) {
       connection.socket.write(
         latin1(
-          `POST /api/orders/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length * 10}\r\n\r\n`,
+          `POST /api/orders/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length * 10}\r\n\r\n`,
         ),
       );
       trickle(connection, latin1(body));
@@ -147,7 +147,7 @@ describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
     const started = performance.now();
     const slow = await open(2 * maxInFlight);
     const head = latin1(
-      `GET /health/live HTTP/1.1\r\nHost: x\r\n${"X-Slow: y\r\n".repeat(100)}`,
+      `GET /health/live HTTP/1.1\r\nHost: localhost\r\n${"X-Slow: y\r\n".repeat(100)}`,
     );
     for (const connection of slow) trickle(connection, head);
     await assertServesOthers("beside-slow-headers");

@@ -18,7 +18,7 @@ const chunksInABody = 250_000;
 const request = Buffer.from(
   [
     "POST /api/orders/ HTTP/1.1",
-    "Host: x",
+    "Host: localhost",
     "Content-Type: application/json",
     "Transfer-Encoding: chunked",
     "",

@@ -1,6 +1,6 @@
 /**
- * The HTTP contract (README, *API*), seen from outside. One suite for
- * every way to run the service: any runtime, any database, any way to call it.
+ * What callers are promised over HTTP, seen from outside. One suite for every
+ * way to run the service: any runtime, any database, any way to call it.
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";

@@ -61,6 +61,18 @@ describe("the fetch handler", () => {
     assert.include(found.json, { status: "COMPLETED", attempts: 1 });
   });
 
+  it("goes by the name in a request's URL, where there is no Host", async () => {
+    const service = await startFetch(node, {
+      settings: { ...settings, ALLOWED_HOSTS: "a.example:8080" },
+    });
+    const statusOf = async (url: string) =>
+      (await service.fetch(new Request(url))).status;
+    const answered = await statusOf("http://a.example:8080/metrics");
+    const refused = await statusOf("http://b.example:8080/metrics");
+    await service.stop();
+    assert.deepStrictEqual([answered, refused], [200, 421]);
+  });
+
   it("is not made of settings that will not do", async () => {
     const started = startFetch(node, {
       settings: { ...settings, MAX_ATTEMPTS: "many" },

@@ -1,7 +1,8 @@
 /**
- * What orders may do, written a second time: from `design.md`, section 4, and
- * the words of `OrderRepository`, without a look at how they are kept. Plain
- * and mutable, so that it can be read at a glance; times are milliseconds.
+ * What orders may do, written a second time: from the life of an order as the
+ * README draws it and the words of `OrderRepository`, without a look at how
+ * they are kept. Plain and mutable, so that it can be read at a glance; times
+ * are milliseconds.
  */
 
 export type ReferenceStatus =

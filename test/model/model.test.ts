@@ -308,17 +308,17 @@ describe("faults that are mended", () => {
     "an attempt is found that was begun when nobody waited for it any more",
     /begin O0: attempt 1, never answered[\s\S]*take back attempt 1 at O0: done/,
     [
-      { _tag: "LockRow", order: 0, ms: 12_000 },
-      // Of the other partition: the next is of the one with the backlog.
+      { _tag: "LockRow", order: 0, ms: 14_000 },
+      // Of the other partition: the next is of the one with the backlogs.
       { ...place(), order: 1 } as Step,
       place(),
       pass(5000),
       pass(5000),
-      // Its caller has given up. The actor's loop turns at each half mailbox.
-      ...[1, 2, 3].flatMap(() => [
+      // Its caller has given up. The actor's loop turns with each backlog.
+      ...Array.from({ length: 14 }, () => [
         pass(100),
-        { _tag: "Backlog", orders: 16 * mailboxCapacity } as Step,
-      ]),
+        { _tag: "Backlog", orders: 3 * mailboxCapacity } as Step,
+      ]).flat(),
     ],
   );
 });

@@ -26,13 +26,14 @@ const away = new RepositoryUnavailable({ reason: "away" });
 
 /** A census over a repository whose steps of counting are these, in turn. */
 const counting = Effect.fnUntraced(function* (
-  steps: ReadonlyArray<Counted | RepositoryUnavailable>,
+  steps: ReadonlyArray<Counted | RepositoryUnavailable | "a defect">,
 ) {
   const asked = yield* Ref.make<ReadonlyArray<CountPlace | undefined>>([]);
   const count = Effect.fnUntraced(function* (after: CountPlace | undefined) {
     const { length } = yield* Ref.getAndUpdate(asked, (all) => [...all, after]);
     const step = steps[length];
     if (step === undefined) return yield* Effect.never;
+    if (step === "a defect") return yield* Effect.die(step);
     return step instanceof RepositoryUnavailable ? yield* step : step;
   });
   const context = yield* Layer.build(
@@ -134,6 +135,14 @@ describe("the census", () => {
         place,
       ]);
       assert.strictEqual(yield* census.missing, 0);
+    }),
+  );
+
+  it.effect("goes on after a defect", () =>
+    Effect.gen(function* () {
+      const { asked } = yield* counting(["a defect", rest(1, 1)]);
+      yield* TestClock.adjust("19 seconds");
+      assert.lengthOf(yield* asked, 2);
     }),
   );
 

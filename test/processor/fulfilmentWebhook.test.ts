@@ -160,6 +160,20 @@ describe("the fulfilment webhook", () => {
     }).pipe(Effect.scoped),
   );
 
+  it.live("names what came instead of an answer", () =>
+    Effect.gen(function* () {
+      const { url } = yield* receiver((_, response) => {
+        response.socket?.end("token t0ken, not HTTP\r\n\r\n");
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      const error = yield* Effect.flip(fulfilment.fulfil(order()));
+      assert.strictEqual(
+        error.message,
+        "the receiver did not answer: HTTPParserError",
+      );
+    }).pipe(Effect.scoped),
+  );
+
   it.live("gives a receiver up that never answers", () =>
     Effect.gen(function* () {
       const { url } = yield* receiver(() => {});

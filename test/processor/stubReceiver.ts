@@ -12,15 +12,24 @@ export interface StubReceiver {
   /** What it says from now on; `Retry-After` in seconds. */
   answer: Answer;
   retryAfter: number | undefined;
+  /** Orders whose ids begin so are answered 500, always. */
+  ill: string | undefined;
   /** The calls it got, by their `Idempotency-Key`. */
   readonly calls: Array<string>;
 }
 
 export const stubReceiver = (answer: Answer = 200) => {
-  const receiver: StubReceiver = { answer, retryAfter: undefined, calls: [] };
+  const receiver: StubReceiver = {
+    answer,
+    retryAfter: undefined,
+    ill: undefined,
+    calls: [],
+  };
   const client = HttpClient.make((request) =>
     Effect.suspend(() => {
-      receiver.calls.push(String(request.headers["idempotency-key"]));
+      const order_id = String(request.headers["idempotency-key"]);
+      receiver.calls.push(order_id);
+      const isIll = receiver.ill && order_id.startsWith(receiver.ill);
       if (receiver.answer === "hangs") return Effect.never;
       if (receiver.answer === "refused") {
         return Effect.fail(
@@ -38,7 +47,8 @@ export const stubReceiver = (answer: Answer = 200) => {
         receiver.retryAfter === undefined
           ? {}
           : { "retry-after": String(receiver.retryAfter) };
-      const response = new Response(null, { status: receiver.answer, headers });
+      const status = isIll ? 500 : receiver.answer;
+      const response = new Response(null, { status, headers });
       return Effect.succeed(HttpClientResponse.fromWeb(request, response));
     }),
   );
