@@ -131,3 +131,93 @@ export const afterUnmade = (
     retryAfter,
     random,
   );
+
+/** How an attempt ended. */
+export type AttemptOutcome =
+  | { readonly _tag: "Done" }
+  | {
+      /** The work said no. */
+      readonly _tag: "Failed";
+      readonly error: string;
+      readonly final?: boolean | undefined;
+      readonly retryAfter?: Duration.Duration | undefined;
+    }
+  | {
+      /** The work was not tried, or cut off by a drain: it is not counted. */
+      readonly _tag: "NotMade";
+      readonly error?: string | undefined;
+      readonly retryAfter?: Duration.Duration | undefined;
+      readonly pause?: Duration.Duration | undefined;
+    }
+  /** Nobody is there any more to say how. */
+  | { readonly _tag: "Lost" };
+
+/** The move that ends an attempt, with what is kept of it. */
+export type AttemptEnd =
+  | { readonly move: "complete" }
+  | {
+      readonly move: "postpone";
+      readonly wait: Duration.Duration;
+      readonly error: string;
+    }
+  | { readonly move: "bury"; readonly error: string }
+  | {
+      readonly move: "release";
+      readonly wait: Duration.Duration;
+      readonly error?: string | undefined;
+    };
+
+/** An attempt, by its two numbers. */
+export interface AttemptNumbers {
+  /** Counts against the attempts an order gets, this one included. */
+  readonly attempts: number;
+  /** Among all ever begun. */
+  readonly begun: number;
+}
+
+const lostError = "the attempt was lost: the process working on it stopped";
+
+/** Of what the work said went wrong, so much is kept. */
+const errorCharactersMax = 2000;
+
+/**
+ * What becomes of an order after an attempt, however it ended.
+ *
+ * @param random evenly spread over 0..1, from the caller
+ */
+export const endOf = (
+  outcome: AttemptOutcome,
+  numbers: AttemptNumbers,
+  policy: RetryPolicy,
+  random: number,
+): AttemptEnd => {
+  switch (outcome._tag) {
+    case "Done":
+      return { move: "complete" };
+    case "NotMade":
+      return {
+        move: "release",
+        wait:
+          outcome.error === undefined
+            ? Duration.zero
+            : afterUnmade({ ...outcome, begun: numbers.begun }, policy, random),
+        error: outcome.error?.slice(0, errorCharactersMax),
+      };
+    case "Lost":
+      return endOf(
+        { _tag: "Failed", error: lostError },
+        numbers,
+        policy,
+        random,
+      );
+    case "Failed": {
+      const { final = false, retryAfter } = outcome;
+      const error = outcome.error.slice(0, errorCharactersMax);
+      const failed = { attempt: numbers.attempts, final, retryAfter };
+      const next = afterFailure(failed, policy, random);
+      return next.status === "FAILED"
+        ? { move: "bury", error }
+        : { move: "postpone", wait: next.wait, error };
+    }
+  }
+};

@@ -25,6 +25,7 @@ import type {
   Epoch,
   OrderRepository,
 } from "../persistence/OrderRepository.ts";
+import * as AttemptEnd from "./AttemptEnd.ts";
 import type { ByteBudget } from "./ByteBudget.ts";
 import type { Fulfilment } from "./Fulfilment.ts";
 import type { Gate } from "./Gate.ts";
@@ -85,9 +86,10 @@ export const make = Effect.fnUntraced(function* (
   const inWork = yield* FiberSet.make<void>();
   const intake = yield* Intake.make(partition, repository);
   const ownership = yield* Ownership.make(partition, repository);
+  const attemptEnd = yield* AttemptEnd.make(options);
   const takingBack = yield* TakingBack.make(partition, {
     repository,
-    retryPolicy: options.retryPolicy,
+    attemptEnd,
     intake,
   });
   let draining = false;
@@ -103,6 +105,7 @@ export const make = Effect.fnUntraced(function* (
   };
   const attempt = yield* OrderAttempt.make({
     ...options,
+    attemptEnd,
     closeGate: gate.closeFor,
     isDraining: () => draining,
     onLostAnswer,

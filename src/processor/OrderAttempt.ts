@@ -1,7 +1,7 @@
 /**
  * One attempt at an order, from its beginning to its end:
  *
- *     begin --> fulfil --> complete | fail | give back
+ *     begin --> fulfil --> end
  *
  * One promise: what was begun and answered ends here, whatever the work does
  * and however long the database is away.
@@ -14,23 +14,19 @@ import {
   Exit,
   type Metric,
   Option,
-  Random,
   References,
 } from "effect";
 import type { Order } from "../domain/Order.ts";
-import {
-  afterFailure,
-  afterUnmade,
-  type RetryPolicy,
-} from "../domain/OrderLifecycle.ts";
+import type { AttemptOutcome } from "../domain/OrderLifecycle.ts";
 import type {
   Attempt,
   DueOrder,
   Epoch,
   OrderRepository,
-  Release,
   RepositoryUnavailable,
+  Underway,
 } from "../persistence/OrderRepository.ts";
+import type { AttemptEnd } from "./AttemptEnd.ts";
 import {
   type Fulfilment,
   FulfilmentFailed,
@@ -39,14 +35,11 @@ import {
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
 
 export interface OrderAttemptOptions {
-  readonly repository: Pick<
-    OrderRepository["Service"],
-    "begin" | "complete" | "fail" | "release"
-  >;
+  readonly repository: Pick<OrderRepository["Service"], "begin">;
+  readonly attemptEnd: AttemptEnd;
   readonly fulfilment: Fulfilment["Service"];
   /** The longest one attempt may take. */
   readonly attemptTimeout: Duration.Duration;
-  readonly retryPolicy: RetryPolicy;
   /** The work is known to be impossible for so long. */
   readonly closeGate: (wait: Duration.Duration) => Effect.Effect<void>;
   /** Whether the actor is to stop: nothing new begins. */
@@ -68,19 +61,10 @@ export interface OrderAttempt {
 const outageWaitMin = Duration.millis(100);
 const outageWaitMax = Duration.millis(500);
 
-/** Of what the work said went wrong, so much is kept. */
-const errorCharactersMax = 2000;
-
 /** Lets a part of something uninterruptible be interrupted. */
 type Restore = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
 ) => Effect.Effect<A, E, R>;
-
-interface FailedWork {
-  readonly error: string;
-  readonly final?: boolean | undefined;
-  readonly retryAfter?: Duration.Duration | undefined;
-}
 
 /**
  * Asks until the database has answered. A change under way is not cut off,
@@ -102,6 +86,7 @@ export const persist = <A>(
   });
 
 export const make = Effect.fnUntraced(function* ({
+  attemptEnd,
   repository,
   ...options
 }: OrderAttemptOptions): Effect.fn.Return<OrderAttempt> {
@@ -126,99 +111,18 @@ export const make = Effect.fnUntraced(function* ({
       restore,
     );
 
-  const stale = (attempt: Attempt) => {
-    measure(ProcessorMetrics.attemptsEnded.stale, 1);
-    return Effect.logWarning(
-      "the attempt ended too late: its order is no longer this actor's",
-      attempt,
-    );
-  };
-
-  const endCompleted = Effect.fnUntraced(function* (
-    attempt: Attempt,
-    order: Order,
+  /** Ends the attempt that was begun here. */
+  const end = Effect.fnUntraced(function* (
+    attempt: Underway,
+    outcome: AttemptOutcome,
     restore: Restore,
   ) {
-    if (!(yield* change(repository.complete(attempt), restore))) {
-      return yield* stale(attempt);
-    }
-    const now = clock.currentTimeMillisUnsafe();
-    measure(ProcessorMetrics.attemptsEnded.completed, 1);
-    measure(
-      ProcessorMetrics.wholeSeconds,
-      secondsBetween(order.created_at.epochMilliseconds, now),
-    );
-    yield* Effect.logInfo("order completed", attempt);
-  });
-
-  const endFailed = Effect.fnUntraced(function* (
-    attempt: Attempt,
-    attempts: number,
-    failed: FailedWork,
-    restore: Restore,
-  ) {
-    const next = afterFailure(
-      {
-        attempt: attempts,
-        final: failed.final === true,
-        retryAfter: failed.retryAfter,
-      },
-      options.retryPolicy,
-      yield* Random.next,
-    );
-    const error = failed.error.slice(0, errorCharactersMax);
-    const wait = next.status === "PENDING" ? next.wait : undefined;
-    const failure = { ...attempt, error, wait };
-    if (!(yield* change(repository.fail(failure), restore))) {
-      return yield* stale(attempt);
-    }
-    if (wait === undefined) {
-      measure(ProcessorMetrics.attemptsEnded.failed, 1);
-      yield* Effect.logError("order failed", { ...attempt, error });
-    } else {
-      measure(ProcessorMetrics.attemptsEnded.postponed, 1);
-      yield* Effect.logWarning("order attempt failed", {
-        ...attempt,
-        error,
-        next_attempt_in_ms: Duration.toMillis(wait),
-      });
-    }
-  });
-
-  /** The attempt was not really made: it is not counted. */
-  const giveBack = Effect.fnUntraced(function* (
-    released: Release,
-    restore: Restore,
-    log: (...words: Array<unknown>) => Effect.Effect<void> = Effect.logInfo,
-  ) {
-    const { error, wait, ...attempt } = released;
-    if (!(yield* change(repository.release(released), restore))) {
-      return yield* stale(attempt);
-    }
-    measure(ProcessorMetrics.attemptsEnded.postponed, 1);
-    yield* log("order given back", {
-      ...attempt,
-      ...(error === undefined ? {} : { error }),
-      next_attempt_in_ms: Duration.toMillis(wait),
-    });
-  });
-
-  /** What the work needs is away: for this order, or for all. */
-  const endUnmade = Effect.fnUntraced(function* (
-    attempt: Attempt,
-    { message, pause, retryAfter }: FulfilmentUnavailable,
-    restore: Restore,
-  ) {
-    if (pause !== undefined) yield* options.closeGate(pause);
-    const wait = afterUnmade(
-      { begun: attempt.attempt, retryAfter, pause },
-      options.retryPolicy,
-      yield* Random.next,
-    );
-    const error = message.slice(0, errorCharactersMax);
-    // While nothing is begun, the orders given back are many, and no news.
-    const log = pause === undefined ? Effect.logWarning : Effect.logInfo;
-    yield* giveBack({ ...attempt, wait, error }, restore, log);
+    const decided = yield* attemptEnd.decide(attempt, outcome);
+    const isEnded = yield* change(attemptEnd.make(attempt, decided), restore);
+    yield* isEnded
+      ? attemptEnd.tell(attempt, outcome, decided)
+      : attemptEnd.tellStale(attempt);
+    return isEnded;
   });
 
   /** The work of an attempt; a span costs as much as the rest of it. */
@@ -250,6 +154,15 @@ export const make = Effect.fnUntraced(function* ({
     );
   };
 
+  const measureWhole = (order: Order) =>
+    measure(
+      ProcessorMetrics.wholeSeconds,
+      secondsBetween(
+        order.created_at.epochMilliseconds,
+        clock.currentTimeMillisUnsafe(),
+      ),
+    );
+
   /** One order, from begin to the end of its attempt: all on this screen. */
   const makeOne = ({ item_bytes, order_id }: DueOrder, epoch: Epoch) =>
     Effect.uninterruptibleMask((restore) =>
@@ -267,56 +180,54 @@ export const make = Effect.fnUntraced(function* ({
         // Cancelled, begun by a hand-over that came twice, or no longer ours.
         if (Option.isNone(begun)) return;
         const { order } = begun.value;
-        const attempt = { order_id, attempt: begun.value.attempt };
-        yield* Effect.logInfo("order begun", attempt);
+        const attempt = {
+          order_id,
+          attempt: begun.value.attempt,
+          attempts: order.attempts,
+        };
+        yield* Effect.logInfo("order begun", {
+          order_id,
+          attempt: attempt.attempt,
+        });
         measureWait(order);
         const startedAt = clock.currentTimeMillisUnsafe();
         const exit = yield* Effect.exit(restore(fulfil(order, attempt)));
+        const endedAt = clock.currentTimeMillisUnsafe();
         measure(
           ProcessorMetrics.workSeconds,
-          secondsBetween(startedAt, clock.currentTimeMillisUnsafe()),
+          secondsBetween(startedAt, endedAt),
         );
-        if (Exit.isSuccess(exit)) {
-          return yield* endCompleted(attempt, order, restore);
+        const outcome = outcomeOf(exit, options.isDraining());
+        if (outcome._tag === "NotMade" && outcome.pause !== undefined) {
+          yield* options.closeGate(outcome.pause);
         }
-        const unavailable = isUnavailable(exit.cause);
-        if (unavailable !== undefined) {
-          return yield* endUnmade(attempt, unavailable, restore);
-        }
-        if (options.isDraining() && Cause.hasInterrupts(exit.cause)) {
-          return yield* giveBack({ ...attempt, wait: Duration.zero }, restore);
-        }
-        return yield* endFailed(
-          attempt,
-          order.attempts,
-          reasonOf(exit.cause),
-          restore,
-        );
+        const isEnded = yield* end(attempt, outcome, restore);
+        if (isEnded && outcome._tag === "Done") measureWhole(order);
       }),
     );
 
   return { make: makeOne };
 });
 
-/** Why an attempt failed, in words. */
-const reasonOf = (
-  cause: Cause.Cause<FulfilmentFailed | FulfilmentUnavailable>,
-): FailedWork => {
-  const failure = Cause.findErrorOption(cause);
-  if (Option.isSome(failure) && failure.value._tag === "FulfilmentFailed") {
-    const { message, final, retryAfter } = failure.value;
-    return { error: message, final, retryAfter };
+/** How the work ended, as far as the order is concerned. */
+const outcomeOf = (
+  exit: Exit.Exit<void, FulfilmentFailed | FulfilmentUnavailable>,
+  isDraining: boolean,
+): AttemptOutcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Done" };
+  const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause));
+  if (failure?._tag === "FulfilmentUnavailable") {
+    const { message, pause, retryAfter } = failure;
+    return { _tag: "NotMade", error: message, pause, retryAfter };
   }
-  const defect = Cause.squash(cause);
+  if (isDraining && Cause.hasInterrupts(exit.cause)) return { _tag: "NotMade" };
+  if (failure?._tag === "FulfilmentFailed") {
+    const { final, message, retryAfter } = failure;
+    return { _tag: "Failed", error: message, final, retryAfter };
+  }
+  const defect = Cause.squash(exit.cause);
   const words = defect instanceof Error ? defect.message : String(defect);
-  return { error: `the work crashed: ${words}` };
-};
-
-const isUnavailable = (
-  cause: Cause.Cause<FulfilmentFailed | FulfilmentUnavailable>,
-): FulfilmentUnavailable | undefined => {
-  const failure = Option.getOrUndefined(Cause.findErrorOption(cause));
-  return failure?._tag === "FulfilmentUnavailable" ? failure : undefined;
+  return { _tag: "Failed", error: `the work crashed: ${words}` };
 };
 
 const secondsBetween = (fromMillis: number, toMillis: number): number =>

@@ -16,9 +16,8 @@
  * A look reads what was begun since the oldest open order came: seldom, and the
  * seldomer the longer it takes.
  */
-import { Clock, Effect, Queue, Random } from "effect";
+import { Clock, Effect, Queue } from "effect";
 import type { OrderId } from "../domain/Order.ts";
-import { afterFailure, type RetryPolicy } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import type {
   Claim,
@@ -30,14 +29,15 @@ import type {
   RepositoryUnavailable,
   Underway,
 } from "../persistence/OrderRepository.ts";
+import type { AttemptEnd } from "./AttemptEnd.ts";
 import type { Intake } from "./Intake.ts";
 
 export interface TakingBackOptions {
   readonly repository: Pick<
     OrderRepository["Service"],
-    "fail" | "keepPlace" | "readLog"
+    "keepPlace" | "readLog"
   >;
-  readonly retryPolicy: RetryPolicy;
+  readonly attemptEnd: AttemptEnd;
   /** What the actor has in hand is not lost; what appeared late, it gets. */
   readonly intake: Pick<
     Intake,
@@ -84,8 +84,6 @@ const restMillisMax = sweepMillis;
 /** The most attempts taken back at once: a batch of the repository, or less. */
 const concurrency = 256;
 
-const lostAttempt = "the attempt was lost: the process working on it stopped";
-
 /** Open orders read at once. */
 const ordersPerRead = 512;
 
@@ -116,7 +114,7 @@ export const nextLookAt = ({ doubtAt, lookedFrom, lookedTo }: Looks) => {
 
 export const make = Effect.fnUntraced(function* (
   partition: Partition,
-  { intake, repository, retryPolicy }: TakingBackOptions,
+  { attemptEnd, intake, repository }: TakingBackOptions,
 ): Effect.fn.Return<TakingBack> {
   const clock = yield* Clock.Clock;
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6;
@@ -128,33 +126,15 @@ export const make = Effect.fnUntraced(function* (
     Queue.offerUnsafe(doubted, undefined);
   };
 
-  /** Goes by the same policy as any failed attempt; whether it was ended. */
   const takeBackOne = Effect.fnUntraced(function* (
-    { attempt, attempts, order_id }: Underway,
+    attempt: Underway,
     epoch: Epoch,
   ) {
-    const next = afterFailure(
-      { attempt: attempts, final: false },
-      retryPolicy,
-      yield* Random.next,
-    );
-    const wait = next.status === "PENDING" ? next.wait : undefined;
-    const isEnded = yield* repository.fail({
-      order_id,
-      attempt,
-      epoch,
-      error: lostAttempt,
-      wait,
-    });
-    // It had ended by itself meanwhile, or the partition is another's.
-    if (!isEnded) return;
-    yield* wait === undefined
-      ? Effect.logError("order failed", {
-          order_id,
-          attempt,
-          error: lostAttempt,
-        })
-      : Effect.logWarning("order taken back", { order_id, attempt });
+    const outcome = { _tag: "Lost" } as const;
+    const end = yield* attemptEnd.decide(attempt, outcome);
+    const isEnded = yield* attemptEnd.make(attempt, end, epoch);
+    // Else it had ended by itself meanwhile, or the partition is another's.
+    if (isEnded) yield* attemptEnd.tell(attempt, outcome, end);
   });
 
   const takeBack = (lost: ReadonlyArray<Underway>, epoch: Epoch) =>

@@ -5,10 +5,12 @@ import { OrderId } from "../../src/domain/Order.ts";
 import { Partition } from "../../src/domain/Partition.ts";
 import {
   type Failure,
+  type LogPlace,
   type OpenOrder,
   RepositoryUnavailable,
   type Underway,
 } from "../../src/persistence/OrderRepository.ts";
+import * as AttemptEnd from "../../src/processor/AttemptEnd.ts";
 import * as TakingBack from "../../src/processor/TakingBack.ts";
 
 const partition = Partition.make(5);
@@ -29,6 +31,7 @@ const start = Effect.fnUntraced(function* (options: {
 }) {
   const looks: Array<number> = [];
   const failures: Array<Failure> = [];
+  const places: Array<LogPlace> = [];
   const takingBack = yield* TakingBack.make(partition, {
     repository: {
       readLog: () =>
@@ -48,18 +51,27 @@ const start = Effect.fnUntraced(function* (options: {
           );
           return { open, readTo: 9n, isEnd: true, settledTo: 9n };
         }),
-      keepPlace: () => Effect.void,
-      fail: (failure) =>
+      keepPlace: (_, __, place) =>
         Effect.sync(() => {
-          failures.push(failure);
-          return true;
+          places.push(place);
         }),
     },
-    retryPolicy: {
-      maxAttempts: 3,
-      base: Duration.seconds(1),
-      cap: Duration.minutes(5),
-    },
+    attemptEnd: yield* AttemptEnd.make({
+      repository: {
+        complete: () => Effect.die("nothing is completed"),
+        release: () => Effect.die("nothing is given back"),
+        fail: (failure) =>
+          Effect.sync(() => {
+            failures.push(failure);
+            return true;
+          }),
+      },
+      retryPolicy: {
+        maxAttempts: 3,
+        base: Duration.seconds(1),
+        cap: Duration.minutes(5),
+      },
+    }),
     intake: {
       readTo: () => 1_000_000n,
       isInHand: (order_id) => options.inHand?.includes(order_id) === true,
@@ -69,7 +81,7 @@ const start = Effect.fnUntraced(function* (options: {
   });
   yield* Effect.forkScoped(takingBack.run({ epoch: 4, place: 0n }));
   yield* TestClock.adjust(0);
-  return { ...takingBack, looks, failures };
+  return { ...takingBack, looks, failures, places };
 });
 
 describe("taking back", () => {
@@ -160,4 +172,28 @@ describe("taking back", () => {
       assert.strictEqual(failures[0]?.order_id, "lost");
     }),
   );
+
+  it.effect("keeps the place up to which all is done, and no further", () =>
+    Effect.gen(function* () {
+      const { places } = yield* start({
+        underway: () => [attemptAt("in work")],
+        inHand: ["in work"],
+      });
+      // An open order has the number 3.
+      assert.deepStrictEqual(places, [2n]);
+      yield* TestClock.adjust("1 minute");
+      assert.deepStrictEqual(places, [2n]);
+    }),
+  );
+
+  it("is done for as long as nothing is open, and nothing can appear", () => {
+    const read = { open: [], readTo: 9n, isEnd: true, settledTo: 7n };
+    assert.strictEqual(TakingBack.doneTo(read, 20n, 0n), 7n);
+    assert.strictEqual(TakingBack.doneTo(read, 5n, 0n), 5n);
+    assert.strictEqual(TakingBack.doneTo(read, 5n, 6n), 6n);
+    assert.strictEqual(
+      TakingBack.doneTo({ ...read, settledTo: 12n }, 20n, 0n),
+      9n,
+    );
+  });
 });
