@@ -1,0 +1,100 @@
+/**
+ * The law of the horizon, over any order in which transactions take numbers and
+ * end, and statements are made and answered.
+ */
+import { assert, describe, it } from "@effect/vitest";
+import { Arbitrary, Effect, Schema } from "effect";
+import * as LogHorizon from "../../src/persistence/LogHorizon.ts";
+
+/** A transaction of the database: its id, its numbers, and whether it is open. */
+interface Transaction {
+  readonly id: bigint;
+  readonly numbers: Array<bigint>;
+  isOpen: boolean;
+}
+
+const Step = Schema.Struct({
+  do: Schema.Literals(["begin", "take", "end", "ask", "ask", "answer"]),
+  which: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })),
+});
+
+/** What a statement saw when its snapshot was made, and how it is answered. */
+interface Statement {
+  readonly answer: (moment: LogHorizon.Moment) => bigint;
+  readonly snapshot: Omit<LogHorizon.Moment, "last">;
+  readonly openNumbers: ReadonlyArray<bigint>;
+}
+
+/** Plays the steps, and looks at each answer. */
+const play = (steps: ReadonlyArray<typeof Step.Type>) => {
+  const horizon = LogHorizon.make();
+  const transactions: Array<Transaction> = [];
+  const statements: Array<Statement> = [];
+  let nextId = 1n;
+  let last = 0n;
+  const open = () => transactions.filter((_) => _.isOpen);
+  for (const { do: what, which } of steps) {
+    const chosen = open()[which % Math.max(1, open().length)];
+    if (what === "begin") {
+      transactions.push({ id: nextId, numbers: [], isOpen: true });
+      nextId += 1n;
+    } else if (what === "take" && chosen !== undefined) {
+      last += 1n;
+      chosen.numbers.push(last);
+    } else if (what === "end" && chosen !== undefined) {
+      chosen.isOpen = false;
+    } else if (what === "ask") {
+      const ids = open().map((_) => _.id);
+      statements.push({
+        answer: horizon.asking(),
+        snapshot: {
+          xmax: nextId,
+          xmin: ids.reduce((a, b) => (a < b ? a : b), nextId),
+        },
+        openNumbers: open().flatMap((_) => _.numbers),
+      });
+    } else if (what === "answer" && statements.length > 0) {
+      const [answered] = statements.splice(which % statements.length, 1);
+      if (answered === undefined) continue;
+      // The last number is read after the snapshot was made.
+      const settled = answered.answer({ ...answered.snapshot, last });
+      for (const number of answered.openNumbers) {
+        assert.isTrue(settled < number, `${settled} >= ${number}`);
+      }
+    }
+  }
+};
+
+describe("the horizon of the log", () => {
+  it.effect(
+    "lies below every number that a statement does not see the end of",
+    () =>
+      Arbitrary.checkEffect(
+        Arbitrary.schema(
+          Schema.Array(Step).check(
+            Schema.isMinLength(15),
+            Schema.isMaxLength(40),
+          ),
+        ),
+        (steps) => Effect.sync(() => play(steps)).pipe(Effect.as(true)),
+        { runs: 5000 },
+      ).pipe(
+        Effect.map((result) =>
+          assert.isUndefined(Arbitrary.formatCheckFailure(result)),
+        ),
+      ),
+  );
+
+  it("comes forward once what was open then has ended", () => {
+    const horizon = LogHorizon.make();
+    const at = (last: bigint, xmin: bigint, xmax: bigint) =>
+      horizon.asking()({ last, xmin, xmax });
+    assert.strictEqual(at(5n, 3n, 8n), 0n);
+    // The transaction 3 is still open, and may have any number up to 5.
+    assert.strictEqual(at(6n, 3n, 9n), 0n);
+    assert.strictEqual(at(7n, 3n, 10n), 0n);
+    assert.strictEqual(at(7n, 9n, 10n), 5n);
+    assert.strictEqual(horizon.settledTo(), 5n);
+    assert.strictEqual(at(9n, 10n, 10n), 7n);
+  });
+});
