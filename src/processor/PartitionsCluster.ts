@@ -21,6 +21,7 @@ import {
 } from "effect/cluster";
 import { type Partition, partitions } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
+import * as ClusterLog from "./ClusterLog.ts";
 import { OrderProcessor } from "./OrderProcessor.ts";
 
 /** What tells this instance from the others; the same after its restart. */
@@ -95,15 +96,19 @@ export const layer = (options: PartitionsClusterOptions) => {
     Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop]),
     Layer.provide([MessageStorage.layerNoop, SqlRunnerStorage.layer]),
     Layer.provide(config(options)),
+    Layer.provide(ClusterLog.layer),
   );
   return Layer.effectDiscard(
     Effect.gen(function* () {
       const database = yield* Database;
       yield* Effect.andThen(database.migrated, Layer.launch(cluster)).pipe(
         Effect.sandbox,
-        Effect.tapError((cause) =>
-          Effect.logWarning("cannot join the cluster; trying again", cause),
-        ),
+        Effect.tapError((cause) => {
+          const fault = ClusterLog.storageFault(cause);
+          return fault === undefined
+            ? Effect.logWarning("cannot join the cluster; trying again", cause)
+            : database.failed(fault);
+        }),
         Effect.retry(Schedule.spaced("1 second")),
         Effect.forkScoped,
       );
