@@ -14,6 +14,7 @@ import {
   Schema,
 } from "effect";
 import { Migrator, SqlClient } from "effect/sql";
+import { Connections } from "./Connections.ts";
 import { describe } from "./DatabaseFault.ts";
 import {
   migrations,
@@ -64,8 +65,17 @@ export class Database extends Context.Service<
       const refused = yield* Deferred.make<never, DatabaseRefused>();
       const tried = yield* Deferred.make<void>();
       let state = "the database has not been reached yet";
-      const answers = answersWithin(sql, checkTimeout);
-      const { failed } = yield* Outage.make(answers);
+      const { isReadOnly } = yield* Connections;
+      const answers = Effect.tapErrorTag(
+        answersWithin(sql, checkTimeout),
+        "TakesNoChanges",
+        () => isReadOnly,
+      );
+      const outage = yield* Outage.make(answers);
+      const failed = (error: unknown) =>
+        describe(error).kind === "read-only"
+          ? Effect.andThen(isReadOnly, outage.failed(error))
+          : outage.failed(error);
 
       yield* migrate.pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
