@@ -8,6 +8,7 @@
  * other in a circle.
  */
 import {
+  type Cause,
   type DateTime,
   Duration,
   Effect,
@@ -22,7 +23,8 @@ import { moves } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import * as Batching from "./Batching.ts";
 import { Connections } from "./Connections.ts";
-import { Database, describe } from "./Database.ts";
+import { Database } from "./Database.ts";
+import { describe } from "./DatabaseFault.ts";
 import * as HeldOrders from "./HeldOrders.ts";
 import * as OrderCount from "./OrderCount.ts";
 import * as OrderPages from "./OrderPages.ts";
@@ -94,6 +96,12 @@ const make = Effect.gen(function* () {
   const database = yield* Database;
   const lists = yield* Semaphore.make(listsMax);
 
+  const unavailable = (error: SqlError.SqlError | Cause.TimeoutError) =>
+    Effect.andThen(
+      database.failed(error),
+      new RepositoryUnavailable({ reason: describe(error).reason }),
+    );
+
   /** Says "unavailable" where asking again may help; all else is a defect. */
   const answer = <A>(
     effect: Effect.Effect<A, SqlError.SqlError>,
@@ -103,10 +111,7 @@ const make = Effect.gen(function* () {
       effect.pipe(
         Effect.timeout(statementTimeout),
         Effect.catchTags({
-          TimeoutError: () =>
-            new RepositoryUnavailable({
-              reason: `the database did not answer within ${Duration.format(statementTimeout)}`,
-            }),
+          TimeoutError: unavailable,
           SqlError: (error) => {
             switch (error.reason._tag) {
               case "SqlSyntaxError":
@@ -116,9 +121,7 @@ const make = Effect.gen(function* () {
               default:
                 return isOurFault(error)
                   ? Effect.die(error)
-                  : Effect.fail(
-                      new RepositoryUnavailable({ reason: describe(error) }),
-                    );
+                  : unavailable(error);
             }
           },
         }),
