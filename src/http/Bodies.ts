@@ -7,7 +7,7 @@
  * the rest for as long as the server lets a request take (30 s), and no order
  * of an ordinary size waits for them.
  */
-import { Context, Duration, Effect } from "effect";
+import { Context, Duration, Effect, Option, Scope } from "effect";
 import { UnavailableProblem } from "../api/Problems.ts";
 import * as ByteBudget from "../processor/ByteBudget.ts";
 
@@ -31,7 +31,10 @@ export type MakeRoom = (
 ) => Effect.Effect<void, UnavailableProblem>;
 
 export interface Bodies {
-  /** Runs what reads a body of so many bytes, once there is room for them. */
+  /**
+   * Runs what reads a body of so many bytes, once there is room for them. The
+   * room is kept to the end of the request: its answer may be as large.
+   */
   readonly reading: <A, E, R>(
     bytes: number,
     read: (makeRoom: MakeRoom) => Effect.Effect<A, E, R>,
@@ -60,8 +63,12 @@ export const make = (max: number): Bodies => {
 
   return {
     reading: (bytes, read) =>
-      Effect.suspend(() => {
+      Effect.withFiber((fiber) => {
         const releases: Array<() => void> = [];
+        const release = Effect.sync(() => {
+          for (const release of releases) release();
+        });
+        const scope = Context.getOption(fiber.context, Scope.Scope);
         const makeRoom: MakeRoom = (bytes) => {
           const budget = bytes <= smallBody ? small : large;
           return Effect.uninterruptibleMask((restore) =>
@@ -73,12 +80,10 @@ export const make = (max: number): Bodies => {
             ),
           );
         };
-        return Effect.ensuring(
-          Effect.andThen(makeRoom(bytes), () => read(makeRoom)),
-          Effect.sync(() => {
-            for (const release of releases) release();
-          }),
-        );
+        const reading = Effect.andThen(makeRoom(bytes), () => read(makeRoom));
+        return Option.isSome(scope)
+          ? Effect.andThen(Scope.addFinalizer(scope.value, release), reading)
+          : Effect.ensuring(reading, release);
       }),
     working: (bytes, work) =>
       bytes <= smallBody

@@ -16,6 +16,7 @@ import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
 import { Admission } from "./Admission.ts";
+import { Answers } from "./Answers.ts";
 import * as Bodies from "./Bodies.ts";
 import * as Edge from "./Edge.ts";
 import * as HealthHttp from "./HealthHttp.ts";
@@ -129,7 +130,7 @@ export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
       Layer.provide([KeptPages.layer, Placing.layer]),
-      Layer.provide(Admission.layer(options.maxInFlight)),
+      Layer.provide([Admission.layer(options.maxInFlight), Answers.layer]),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(

@@ -43,7 +43,7 @@ const settle = Effect.andThen(
 
 const read = ({ given }: ReturnType<typeof request>) =>
   Effect.forkChild(
-    Effect.exit(JsonBody.use(given, (body) => Effect.succeed(body))),
+    JsonBody.use(given, Effect.succeed).pipe(Effect.scoped, Effect.exit),
   );
 
 const provide = (max: number) => (effect: Effect.Effect<void>) =>
