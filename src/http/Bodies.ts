@@ -18,10 +18,10 @@ export const smallBody = 16_384;
  * A body is in memory several times while it is parsed and placed. So of those
  * that are read only so many bytes are worked on at once.
  */
-const workingBytesMax = 8 * 2 ** 20;
+const workingBytesMax = 4 * 2 ** 20;
 
 /** A request that waits has up to 128 KiB of its body in the server's hands. */
-const waitingMax = 256;
+const waitingMax = 64;
 const wait = Duration.seconds(5);
 const retryAfterSeconds = 5;
 
@@ -48,7 +48,8 @@ export interface Bodies {
 
 export const make = (max: number): Bodies => {
   const small = ByteBudget.make(max / 8);
-  const large = ByteBudget.make(max - max / 8);
+  // The rest is for the pieces they come in, and for what is made of them.
+  const large = ByteBudget.make((max * 5) / 8);
   const inWork = ByteBudget.make(workingBytesMax);
 
   const patience: ByteBudget.Patience<UnavailableProblem> = {
