@@ -71,6 +71,9 @@ const batchSize = 500;
  */
 const itemBytesMax = 4 * 1024 * 1024;
 
+/** From so many bytes on, a statement goes on a connection by itself. */
+const heavyBytes = 256 * 1024;
+
 /** The most statements of one kind under way at once. */
 const lanes = 2;
 
@@ -137,14 +140,32 @@ const make = Effect.gen(function* () {
       SqlError.SqlError
     >,
     weight?: Batching.WeightLimit<In>,
-  ) =>
-    Batching.make<In, Out, RepositoryUnavailable>({
+  ) => {
+    const isHeavy = (inputs: ReadonlyArray<In>) =>
+      weight !== undefined &&
+      inputs.reduce((sum, input) => sum + weight.weigh(input), 0) > heavyBytes;
+    return Batching.make<In, Out, RepositoryUnavailable>({
       name: `OrderRepository.${name}`,
       size: batchSize,
       lanes,
       weight,
-      run: (inputs) => answer(run(inputs)),
+      run: (inputs) =>
+        answer(isHeavy(inputs) ? alone(run(inputs)) : run(inputs)),
     });
+  };
+
+  /**
+   * Runs statements of `sql` on a connection that is shared with nobody. The
+   * client (sql-pg 4.0.5) keeps what it has sent on a shared one, and what came
+   * back, until there is a moment when nothing is under way on it: under load,
+   * for minutes. Large statements would fill the memory.
+   */
+  const alone = <A>(effect: Effect.Effect<A, SqlError.SqlError>) =>
+    Effect.scoped(
+      Effect.flatMap(apart.reserve, (connection) =>
+        Effect.provideService(effect, sql.transactionService, [connection, 0]),
+      ),
+    );
 
   const held = HeldOrders.make((order_ids) =>
     Effect.map(
