@@ -34,12 +34,18 @@ const port = (name: string) =>
     name,
   );
 
-/** Where a PostgreSQL is, with a password in it. */
+/**
+ * Where a PostgreSQL is, with a password in it. There may be several hosts,
+ * which is more than a URL can have: all but the first are left out here.
+ */
 const databaseUrl = (name: string) =>
   Config.schema(
     Schema.String.check(
       Schema.makeFilter((url) =>
-        /^postgres(ql)?:$/.test(URL.parse(url)?.protocol ?? "")
+        /^postgres(ql)?:$/.test(
+          URL.parse(url.replace(/^(\w+:\/\/([^/?#]*@)?[^/?#,]*),[^/?#]*/, "$1"))
+            ?.protocol ?? "",
+        )
           ? undefined
           : "must be a URL such as postgres://user:password@host:5432/database",
       ),

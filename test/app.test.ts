@@ -52,6 +52,11 @@ describe("the service as a process", () => {
     ["PORT", "80000", /PORT.*65535/],
     ["PORT", "http", /PORT/],
     ["DATABASE_URL", "localhost:5432", /DATABASE_URL.*such as postgres:/],
+    [
+      "DATABASE_URL",
+      "postgres://u:secret@127.0.0.1:1,127.0.0.1:2/o?sslmode=on",
+      /DATABASE_URL: sslmode has to be one of/,
+    ],
     ["PROCESSING_TIME", "soon", /PROCESSING_TIME/],
     ["PROCESSING_CONCURRENCY", "0", /PROCESSING_CONCURRENCY.*at least 1/],
     ["LOG_LEVEL", "loud", /LOG_LEVEL/],
@@ -73,6 +78,7 @@ describe("the service as a process", () => {
         assert.strictEqual(exit, 1);
         assert.strictEqual(output.split("\n").length, 1, output);
         assert.match(output, words);
+        assert.notInclude(output, "secret");
       }),
   );
 

@@ -7,7 +7,7 @@
  * the rest for as long as the server lets a request take (30 s), and no order
  * of an ordinary size waits for them.
  */
-import { Context, Duration, Effect } from "effect";
+import { Context, Duration, Effect, Option, Scope } from "effect";
 import { UnavailableProblem } from "../api/Problems.ts";
 import * as ByteBudget from "../processor/ByteBudget.ts";
 
@@ -18,10 +18,10 @@ export const smallBody = 16_384;
  * A body is in memory several times while it is parsed and placed. So of those
  * that are read only so many bytes are worked on at once.
  */
-const workingBytesMax = 8 * 2 ** 20;
+const workingBytesMax = 4 * 2 ** 20;
 
 /** A request that waits has up to 128 KiB of its body in the server's hands. */
-const waitingMax = 256;
+const waitingMax = 64;
 const wait = Duration.seconds(5);
 const retryAfterSeconds = 5;
 
@@ -31,7 +31,10 @@ export type MakeRoom = (
 ) => Effect.Effect<void, UnavailableProblem>;
 
 export interface Bodies {
-  /** Runs what reads a body of so many bytes, once there is room for them. */
+  /**
+   * Runs what reads a body of so many bytes, once there is room for them. The
+   * room is kept to the end of the request: its answer may be as large.
+   */
   readonly reading: <A, E, R>(
     bytes: number,
     read: (makeRoom: MakeRoom) => Effect.Effect<A, E, R>,
@@ -45,7 +48,8 @@ export interface Bodies {
 
 export const make = (max: number): Bodies => {
   const small = ByteBudget.make(max / 8);
-  const large = ByteBudget.make(max - max / 8);
+  // The rest is for the pieces they come in, and for what is made of them.
+  const large = ByteBudget.make((max * 5) / 8);
   const inWork = ByteBudget.make(workingBytesMax);
 
   const patience: ByteBudget.Patience<UnavailableProblem> = {
@@ -60,8 +64,12 @@ export const make = (max: number): Bodies => {
 
   return {
     reading: (bytes, read) =>
-      Effect.suspend(() => {
+      Effect.withFiber((fiber) => {
         const releases: Array<() => void> = [];
+        const release = Effect.sync(() => {
+          for (const release of releases) release();
+        });
+        const scope = Context.getOption(fiber.context, Scope.Scope);
         const makeRoom: MakeRoom = (bytes) => {
           const budget = bytes <= smallBody ? small : large;
           return Effect.uninterruptibleMask((restore) =>
@@ -73,12 +81,10 @@ export const make = (max: number): Bodies => {
             ),
           );
         };
-        return Effect.ensuring(
-          Effect.andThen(makeRoom(bytes), () => read(makeRoom)),
-          Effect.sync(() => {
-            for (const release of releases) release();
-          }),
-        );
+        const reading = Effect.andThen(makeRoom(bytes), () => read(makeRoom));
+        return Option.isSome(scope)
+          ? Effect.andThen(Scope.addFinalizer(scope.value, release), reading)
+          : Effect.ensuring(reading, release);
       }),
     working: (bytes, work) =>
       bytes <= smallBody

@@ -16,6 +16,7 @@ import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
 import { Admission } from "./Admission.ts";
+import { Answers } from "./Answers.ts";
 import * as Bodies from "./Bodies.ts";
 import { Browsers } from "./Browsers.ts";
 import * as Edge from "./Edge.ts";
@@ -138,7 +139,7 @@ export const layer = (options: HttpAppOptions) =>
         KeptPages.layer,
         Placing.layer,
       ]),
-      Layer.provide(Admission.layer(options.maxInFlight)),
+      Layer.provide([Admission.layer(options.maxInFlight), Answers.layer]),
     ),
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(

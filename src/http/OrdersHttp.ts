@@ -12,7 +12,9 @@ import { cursorOf, parseCursor } from "../api/PageCursor.ts";
 import { OrderId } from "../domain/Order.ts";
 import { OrderNotFound } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
+import { pageBytesMax } from "../persistence/OrderRepository.ts";
 import { Admission } from "./Admission.ts";
+import { Answers } from "./Answers.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, fromOrders, isKnown } from "./OrderResponses.ts";
 import { Placing, toBadRequest } from "./Placing.ts";
@@ -55,6 +57,7 @@ export const layer = HttpApiBuilder.group(
     const orders = yield* Orders;
     const placing = yield* Placing;
     const { admit } = yield* Admission;
+    const answers = yield* Answers;
 
     return handlers
       .handleRaw("place", ({ request }) => placing.answer(request))
@@ -72,22 +75,29 @@ export const layer = HttpApiBuilder.group(
         list: Effect.fnUntraced(function* ({ query, request }) {
           const { cursor, limit = pageSizeDefault, ...filter } = query;
           const after = cursor === undefined ? undefined : parseCursor(cursor);
-          const page = yield* admit(orders.list({ ...filter, limit, after }));
-          return fromOrders(
-            page.orders,
-            page.end === undefined
-              ? {}
-              : { link: nextLink(request.url, cursorOf(page.end)) },
+          const answer = Effect.map(
+            orders.list({ ...filter, limit, after }),
+            (page) =>
+              fromOrders(
+                page.orders,
+                page.end === undefined
+                  ? {}
+                  : { link: nextLink(request.url, cursorOf(page.end)) },
+              ),
           );
+          return yield* admit(answers.make(pageBytesMax, answer));
         }),
         metrics: () => admit(orders.metrics),
         find: Effect.fnUntraced(function* ({ headers, params }) {
           const order_id = yield* orderIdIn(params);
-          const order = yield* admit(orders.find(order_id));
-          const etag = etagOf(order);
-          return isKnown(headers["if-none-match"], etag)
-            ? HttpServerResponse.empty({ status: 304, headers: { etag } })
-            : fromOrder(order, 200, {});
+          const answer = Effect.map(orders.find(order_id), (order) => {
+            const etag = etagOf(order);
+            return isKnown(headers["if-none-match"], etag)
+              ? HttpServerResponse.empty({ status: 304, headers: { etag } })
+              : fromOrder(order, 200, {});
+          });
+          // Large orders are read a few at a time.
+          return yield* admit(answers.make(0, answer));
         }),
         cancel: ({ params }) =>
           Effect.flatMap(orderIdIn(params), (id) => admit(orders.cancel(id))),

@@ -25,6 +25,7 @@ import type {
 import type { OrderConflict } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { Admission } from "./Admission.ts";
+import { untilTaken } from "./Answers.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { fromOrder, pathOf } from "./OrderResponses.ts";
 
@@ -104,12 +105,14 @@ export class Placing extends Context.Service<
           Effect.flatMap(orderIn(body), (given) =>
             Effect.map(admit(orders.place(given)), ({ isNew, order }) => {
               const location = pathOf(order);
-              return isNew
-                ? fromOrder(order, 201, { location })
-                : fromOrder(order, 200, {
-                    location,
-                    "idempotent-replayed": "true",
-                  });
+              return untilTaken(
+                isNew
+                  ? fromOrder(order, 201, { location })
+                  : fromOrder(order, 200, {
+                      location,
+                      "idempotent-replayed": "true",
+                    }),
+              );
             }),
           ),
         );

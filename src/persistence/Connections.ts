@@ -20,6 +20,8 @@ export class Connections extends Context.Service<
     readonly apart: SqlClient.SqlClient;
     /** How many lists may be read at once: finding has to go on beside them. */
     readonly listsMax: number;
+    /** Says that the database takes no changes: there may be another that does. */
+    readonly isReadOnly: Effect.Effect<void>;
   }
 >()("persistence/Connections") {
   /** For a database with a single session: there is nothing to keep apart. */
@@ -31,6 +33,7 @@ export class Connections extends Context.Service<
         reading: client,
         apart: client,
         listsMax: 32,
+        isReadOnly: Effect.void,
       }),
     ),
   );

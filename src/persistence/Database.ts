@@ -5,7 +5,6 @@
  * process.
  */
 import {
-  Cause,
   Context,
   Deferred,
   Duration,
@@ -14,7 +13,9 @@ import {
   Schedule,
   Schema,
 } from "effect";
-import { Migrator, SqlClient, type SqlError } from "effect/sql";
+import { Migrator, SqlClient } from "effect/sql";
+import { Connections } from "./Connections.ts";
+import { describe } from "./DatabaseFault.ts";
 import {
   migrations,
   migrationsTable,
@@ -22,6 +23,7 @@ import {
   newestMigration,
 } from "./Migrations.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
+import * as Outage from "./Outage.ts";
 
 /** The database exists but this release must not use it. */
 export class DatabaseRefused extends Schema.TaggedError<DatabaseRefused>()(
@@ -49,6 +51,8 @@ export class Database extends Context.Service<
     readonly isMigrated: Effect.Effect<void, RepositoryUnavailable>;
     /** Asks the database whether it answers. */
     readonly check: Effect.Effect<void, RepositoryUnavailable>;
+    /** Tells the log, in few lines, what somebody asked the database in vain. */
+    readonly failed: Outage.Outage["failed"];
     /** Never succeeds; fails when the database must not be used. */
     readonly refused: Effect.Effect<never, DatabaseRefused>;
   }
@@ -61,6 +65,17 @@ export class Database extends Context.Service<
       const refused = yield* Deferred.make<never, DatabaseRefused>();
       const tried = yield* Deferred.make<void>();
       let state = "the database has not been reached yet";
+      const { isReadOnly } = yield* Connections;
+      const answers = Effect.tapErrorTag(
+        answersWithin(sql, checkTimeout),
+        "TakesNoChanges",
+        () => isReadOnly,
+      );
+      const outage = yield* Outage.make(answers);
+      const failed = (error: unknown) =>
+        describe(error).kind === "read-only"
+          ? Effect.andThen(isReadOnly, outage.failed(error))
+          : outage.failed(error);
 
       yield* migrate.pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
@@ -69,10 +84,10 @@ export class Database extends Context.Service<
             state = error.message;
             return Deferred.succeed(tried, undefined);
           }
-          state = `the database cannot be used yet: ${describe(error)}`;
+          state = describe(error).reason;
           return Effect.andThen(
             Deferred.succeed(tried, undefined),
-            Effect.logWarning(`${state}; trying again`),
+            failed(error),
           );
         }),
         Effect.retry({
@@ -107,20 +122,14 @@ export class Database extends Context.Service<
         isMigrated,
         check: Effect.andThen(
           isMigrated,
-          sql`SELECT 1`.pipe(
-            Effect.timeout(checkTimeout),
-            Effect.mapError(
-              (error) =>
-                new RepositoryUnavailable({
-                  reason: `the database is away: ${
-                    Cause.isTimeoutError(error)
-                      ? `no answer within ${Duration.format(checkTimeout)}`
-                      : describe(error)
-                  }`,
-                }),
+          Effect.catch(answers, (error) =>
+            Effect.andThen(
+              failed(error),
+              new RepositoryUnavailable({ reason: describe(error).reason }),
             ),
           ),
         ),
+        failed,
         refused: Deferred.await(refused),
       });
     }),
@@ -131,9 +140,31 @@ export class Database extends Context.Service<
     migrated: Effect.void,
     isMigrated: Effect.void,
     check: Effect.void,
+    failed: () => Effect.void,
     refused: Effect.never,
   });
 }
+
+/** The database is there, and will make no change. */
+class TakesNoChanges extends Schema.TaggedError<TakesNoChanges>()(
+  "TakesNoChanges",
+  {},
+) {
+  readonly code = "25006";
+  override get message() {
+    return "its transactions are read-only";
+  }
+}
+
+/** Fails unless the database answers, and takes changes. */
+const answersWithin = (sql: SqlClient.SqlClient, timeout: Duration.Duration) =>
+  sql<{ is_read_only: boolean }>`
+    SELECT current_setting('transaction_read_only')::boolean AS is_read_only`.pipe(
+    Effect.timeout(timeout),
+    Effect.flatMap(([row]) =>
+      row?.is_read_only === true ? new TakesNoChanges() : Effect.void,
+    ),
+  );
 
 const migrate = Effect.gen(function* () {
   yield* Migrator.make({})({ loader: migrations, table: migrationsTable });
@@ -153,24 +184,3 @@ const migrate = Effect.gen(function* () {
   // As an instance of the release before finds it that restarts in a deploy.
   yield* Effect.logInfo(`${known}. It can go on: the newer ones only add.`);
 });
-
-/**
- * The words of a failure and of what caused it. Callers may read them: of what
- * the operating system says only the code is told, not the address.
- */
-export const describe = (
-  error: SqlError.SqlError | Migrator.MigrationError,
-): string => {
-  let first: unknown = error;
-  while (first instanceof Error && first.cause instanceof Error) {
-    first = first.cause;
-  }
-  const { code, message, syscall } = first as Error & {
-    readonly code?: string;
-    readonly syscall?: string;
-  };
-  const detail = syscall === undefined ? message : (code ?? "");
-  return detail === "" || error.message.includes(detail)
-    ? error.message
-    : `${error.message}: ${detail}`;
-};

@@ -43,6 +43,7 @@ export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
         decodeOrder,
       ),
     byItemBytes,
+    sql,
   );
   return {
     findLarge,

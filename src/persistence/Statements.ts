@@ -2,11 +2,12 @@
  * How statements are run: shared by those who ask at the same time, ended in
  * time, and their failures read once, for all.
  */
-import { Duration, Effect } from "effect";
-import type { SqlError } from "effect/sql";
+import { type Cause, Duration, Effect } from "effect";
+import type { SqlClient, SqlError } from "effect/sql";
 import * as Batching from "./Batching.ts";
 import { Connections } from "./Connections.ts";
-import { Database, describe } from "./Database.ts";
+import { Database } from "./Database.ts";
+import { describe } from "./DatabaseFault.ts";
 import * as HeldOrders from "./HeldOrders.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
 
@@ -21,6 +22,9 @@ const batchSize = 500;
  * be in time, and a larger answer is had twice, by the client and as orders.
  */
 export const itemBytesMax = 4 * 1024 * 1024;
+
+/** From so many bytes on, a statement goes on a connection by itself. */
+const heavyBytes = 256 * 1024;
 
 /** A limit on a statement's orders by what is known of their size. */
 export const byItemBytes: Batching.WeightLimit<{
@@ -48,6 +52,8 @@ export interface Statements {
     name: string,
     run: Run<In, Out>,
     weight?: Batching.WeightLimit<In>,
+    /** Whose statement it is; left out, it is one of those that work. */
+    client?: SqlClient.SqlClient,
   ) => (input: In) => Effect.Effect<Out, RepositoryUnavailable>;
   /** The same for changes, past orders that another session holds. */
   readonly batchedPastHeld: <In extends { readonly order_id: string }, Out>(
@@ -68,24 +74,27 @@ const isOurFault = ({ reason }: SqlError.SqlError): boolean => {
   );
 };
 
-const unavailable = (
-  error: SqlError.SqlError,
-): Effect.Effect<never, RepositoryUnavailable> => {
+/** Asking again would fail again. */
+const isDefect = (error: SqlError.SqlError): boolean => {
   switch (error.reason._tag) {
     case "SqlSyntaxError":
     case "UniqueViolation":
     case "ConstraintError":
-      return Effect.die(error);
+      return true;
     default:
-      return isOurFault(error)
-        ? Effect.die(error)
-        : Effect.fail(new RepositoryUnavailable({ reason: describe(error) }));
+      return isOurFault(error);
   }
 };
 
 export const make = Effect.gen(function* () {
-  const { working: sql } = yield* Connections;
+  const { apart, working: sql } = yield* Connections;
   const database = yield* Database;
+
+  const unavailable = (error: SqlError.SqlError | Cause.TimeoutError) =>
+    Effect.andThen(
+      database.failed(error),
+      new RepositoryUnavailable({ reason: describe(error).reason }),
+    );
 
   const answer: Statements["answer"] = (effect) =>
     Effect.andThen(
@@ -93,23 +102,40 @@ export const make = Effect.gen(function* () {
       effect.pipe(
         Effect.timeout(statementTimeout),
         Effect.catchTags({
-          TimeoutError: () =>
-            new RepositoryUnavailable({
-              reason: `the database did not answer within ${Duration.format(statementTimeout)}`,
-            }),
-          SqlError: unavailable,
+          TimeoutError: unavailable,
+          SqlError: (error) =>
+            isDefect(error) ? Effect.die(error) : unavailable(error),
         }),
       ),
     );
 
-  const batched: Statements["batched"] = (name, run, weight) =>
-    Batching.make({
+  /**
+   * Runs statements of `sql` on a connection that is shared with nobody. The
+   * client (sql-pg 4.0.5) keeps what it has sent on a shared one, and what came
+   * back, until there is a moment when nothing is under way on it: under load,
+   * for minutes. Large statements would fill the memory.
+   */
+  const alone = <A>(effect: Effect.Effect<A, SqlError.SqlError>) =>
+    Effect.scoped(
+      Effect.flatMap(apart.reserve, (connection) =>
+        Effect.provideService(effect, sql.transactionService, [connection, 0]),
+      ),
+    );
+
+  const batched: Statements["batched"] = (name, run, weight, client = sql) => {
+    const isHeavy: (inputs: Parameters<typeof run>[0]) => boolean = (inputs) =>
+      client === sql &&
+      weight !== undefined &&
+      inputs.reduce((sum, input) => sum + weight.weigh(input), 0) > heavyBytes;
+    return Batching.make({
       name: `OrderRepository.${name}`,
       size: batchSize,
       lanes,
       weight,
-      run: (inputs) => answer(run(inputs)),
+      run: (inputs) =>
+        answer(isHeavy(inputs) ? alone(run(inputs)) : run(inputs)),
     });
+  };
 
   const held = HeldOrders.make((order_ids) =>
     Effect.map(

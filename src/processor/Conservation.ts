@@ -60,25 +60,12 @@ export const check = Effect.gen(function* () {
   }
 });
 
-/** Checks on, while the layer lives; tells when the database comes and goes. */
+/** Checks on, while the layer lives. */
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const database = yield* Database;
-    let away = false;
-    const checkOnce = check.pipe(
-      Effect.andThen(
-        Effect.suspend(() => {
-          if (!away) return Effect.void;
-          away = false;
-          return Effect.logInfo("the database is back");
-        }),
-      ),
-      Effect.catchTag("RepositoryUnavailable", ({ reason }) => {
-        if (away) return Effect.void;
-        away = true;
-        return Effect.logWarning("the database is away; waiting", { reason });
-      }),
-    );
+    // Of a database that is away, others tell the log (`persistence/Outage`).
+    const checkOnce = Effect.ignore(check);
     yield* database.migrated.pipe(
       Effect.andThen(Effect.andThen(checkOnce, Effect.sleep(interval))),
       Effect.forever,

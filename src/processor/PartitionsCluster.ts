@@ -27,6 +27,7 @@ import {
   leaseTime,
   renewInterval,
 } from "../persistence/InstanceName.ts";
+import * as ClusterLog from "./ClusterLog.ts";
 import { OrderProcessor } from "./OrderProcessor.ts";
 
 /** This instance's name (`InstanceName`). */
@@ -121,6 +122,7 @@ export const layer = (options: PartitionsClusterOptions) => {
     Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop]),
     Layer.provide([MessageStorage.layerNoop, storage]),
     Layer.provide(config(options)),
+    Layer.provide(ClusterLog.layer),
   );
   return Layer.effectDiscard(
     Effect.gen(function* () {
@@ -129,9 +131,12 @@ export const layer = (options: PartitionsClusterOptions) => {
       yield* Effect.all([database.migrated, held], { discard: true }).pipe(
         Effect.andThen(Layer.launch(cluster)),
         Effect.sandbox,
-        Effect.tapError((cause) =>
-          Effect.logWarning("cannot join the cluster; trying again", cause),
-        ),
+        Effect.tapError((cause) => {
+          const fault = ClusterLog.storageFault(cause);
+          return fault === undefined
+            ? Effect.logWarning("cannot join the cluster; trying again", cause)
+            : database.failed(fault);
+        }),
         Effect.retry(Schedule.spaced("1 second")),
         Effect.forkScoped,
       );

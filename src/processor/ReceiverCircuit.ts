@@ -80,6 +80,31 @@ const pauseMin = Duration.millis(200);
 /** There is one receiver, and one circuit. */
 const key = "receiver";
 
+/** The orders whose last call failed: the latest of them. */
+const makeDoubtful = () => {
+  const doubtful = new Set<string>();
+  return {
+    has: (order_id: string) => doubtful.has(order_id),
+    delete: (order_id: string) => doubtful.delete(order_id),
+    add: (order_id: string) => {
+      doubtful.add(order_id);
+      if (doubtful.size <= doubtfulMax) return;
+      const [oldest] = doubtful;
+      if (oldest !== undefined) doubtful.delete(oldest);
+    },
+  };
+};
+
+/** Why no order is begun, and for how long. */
+const unavailable = ({ reason }: CircuitBreaker.CircuitBreakerError) =>
+  new FulfilmentUnavailable({
+    message: "the receiver is away and is left alone for a while",
+    pause:
+      reason._tag === "CircuitOpen"
+        ? Duration.max(reason.retryAfter, pauseMin)
+        : probePause,
+  });
+
 export const make = Effect.gen(function* () {
   const breaker = yield* CircuitBreaker.make({
     tripPolicy: CircuitBreaker.consecutive(failuresInARow),
@@ -96,15 +121,7 @@ export const make = Effect.gen(function* () {
   /** Calls whose order was taken or refused: the receiver was there. */
   let settled = 0;
 
-  /** Orders whose last call failed; the oldest first. */
-  const doubtful = new Set<string>();
-  const doubt = (order_id: string) => {
-    doubtful.add(order_id);
-    if (doubtful.size <= doubtfulMax) return;
-    const [oldest] = doubtful;
-    if (oldest !== undefined) doubtful.delete(oldest);
-  };
-
+  const doubtful = makeDoubtful();
   /** Waits a little, if a probe is about to be made and others may make it. */
   const letOthersGoFirst = Effect.flatMap(breaker.state(key), (state) =>
     state._tag === "HalfOpen" ||
@@ -123,7 +140,7 @@ export const make = Effect.gen(function* () {
       Effect.succeed(error),
     );
     if (failed?._tag === "NotDone") {
-      doubt(order_id);
+      doubtful.add(order_id);
       const isAlone = settled === settledBefore;
       return yield* new CallFailed({
         failure: failureOf(failed, state),
@@ -146,19 +163,10 @@ export const make = Effect.gen(function* () {
         ),
         Effect.catchTags({
           CallFailed: ({ failure }) => Effect.fail(failure),
-          CircuitBreakerError: ({ reason }) =>
-            Effect.fail(
-              new FulfilmentUnavailable({
-                message: "the receiver is away and is left alone for a while",
-                pause:
-                  reason._tag === "CircuitOpen"
-                    ? Duration.max(reason.retryAfter, pauseMin)
-                    : probePause,
-              }),
-            ),
+          CircuitBreakerError: (error) => Effect.fail(unavailable(error)),
         }),
       ),
-  } satisfies ReceiverCircuit as ReceiverCircuit;
+  } satisfies ReceiverCircuit;
 });
 
 /** What it comes to for the order. A probe is made for all: it spends nothing. */

@@ -136,6 +136,10 @@ const terminate = "X".charCodeAt(0);
 /**
  * The messages of PostgreSQL's protocol: a letter (the first message has none),
  * then the length of the rest in four bytes, which count themselves.
+ *
+ * `@electric-sql/pglite-socket` (0.2.17) frames them in the same way, but only
+ * behind a socket that other programs can reach, and without clearing the
+ * session between connections. PGlite's own parser reads the server's messages.
  */
 async function* messagesOf(server: Duplex): AsyncGenerator<Buffer> {
   let received: Buffer = Buffer.alloc(0);

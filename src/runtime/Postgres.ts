@@ -3,10 +3,13 @@
  * statement of one kind holds up none of another (`Connections`).
  */
 import { PgClient } from "@effect/sql-pg";
-import { Context, Effect, Layer } from "effect";
+import { Context, Effect, Layer, Redacted, Result } from "effect";
 import * as Reactivity from "effect/reactivity/Reactivity";
 import { SqlClient } from "effect/sql";
 import { Connections } from "../persistence/Connections.ts";
+import * as DatabaseUrl from "./DatabaseUrl.ts";
+import * as PostgresHosts from "./PostgresHosts.ts";
+import * as Primary from "./Primary.ts";
 import { type PostgresOptions, StartFailed } from "./Runtime.ts";
 
 /**
@@ -68,68 +71,105 @@ export interface ClientOptions {
   readonly multiplex: boolean;
 }
 
+type Client = (options: {
+  readonly connections: number;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly multiplex: boolean;
+}) => ReturnType<typeof PgClient.make>;
+
+/** Makes clients of whichever host is the primary when they connect. */
+const clientOf = (
+  primary: Primary.Primary,
+  { tls }: PostgresHosts.PostgresHosts,
+): Client => {
+  return ({ connections, multiplex, settings }) =>
+    PgClient.make({
+      // Read by the pool for each connection that it makes.
+      get url() {
+        return primary.host().url;
+      },
+      get ssl() {
+        return tls(primary.host());
+      },
+      stream: primary.connect,
+      maxConnections: connections,
+      multiplex,
+      applicationName: "order-service",
+      startupParameters: settings,
+    });
+};
+
+/** The clients of each kind, as many as there are connections for. */
+const clientsOf = Effect.fnUntraced(function* (
+  client: Client,
+  shares: Shares,
+  { multiplex }: ClientOptions,
+) {
+  const leases = yield* client({
+    connections: shares.leases,
+    settings: sessionSettings,
+    multiplex: multiplex && shares.working === 0,
+  });
+  const working =
+    shares.working === 0
+      ? leases
+      : yield* client({
+          connections: shares.working,
+          settings: workingSettings,
+          multiplex,
+        });
+  const reading =
+    shares.reading === 0
+      ? working
+      : yield* client({
+          connections: shares.reading,
+          settings: readingSettings,
+          multiplex: false,
+        });
+  const apart =
+    shares.apart === 0
+      ? reading
+      : yield* client({
+          connections: shares.apart,
+          settings: sessionSettings,
+          multiplex: false,
+        });
+  return { leases, working, reading, apart };
+});
+
+const startFailed = (message: string) =>
+  new StartFailed({ message: `DATABASE_URL: ${message}` });
+
 export const layer = (
   { poolSize, url }: PostgresOptions,
-  { multiplex }: ClientOptions = { multiplex: true },
-) => {
-  const shares = sharesOf(poolSize);
-  const client = (options: {
-    readonly connections: number;
-    readonly settings: Readonly<Record<string, string>>;
-    readonly multiplex: boolean;
-  }) =>
-    PgClient.make({
-      url,
-      maxConnections: options.connections,
-      multiplex: options.multiplex,
-      applicationName: "order-service",
-      keepAlive: "30 seconds",
-      startupParameters: options.settings,
-    });
-  return Layer.effectContext(
+  options: ClientOptions = { multiplex: true },
+) =>
+  Layer.effectContext(
     Effect.gen(function* () {
-      const leases = yield* client({
-        connections: shares.leases,
-        settings: sessionSettings,
-        multiplex: multiplex && shares.working === 0,
+      const address = yield* Effect.fromResult(
+        Result.mapError(DatabaseUrl.parse(Redacted.value(url)), startFailed),
+      );
+      const hosts = yield* PostgresHosts.make(address);
+      const primary = yield* Primary.make({
+        hosts: address.hosts,
+        isLookedForFirst:
+          address.hosts.length > 1 ||
+          address.hosts.some(
+            (host) => address.encryption(host)._tag === "IfOffered",
+          ),
+        ask: hosts.ask,
       });
-      const working =
-        shares.working === 0
-          ? leases
-          : yield* client({
-              connections: shares.working,
-              settings: workingSettings,
-              multiplex,
-            });
-      const reading =
-        shares.reading === 0
-          ? working
-          : yield* client({
-              connections: shares.reading,
-              settings: readingSettings,
-              multiplex: false,
-            });
-      const apart =
-        shares.apart === 0
-          ? reading
-          : yield* client({
-              connections: shares.apart,
-              settings: sessionSettings,
-              multiplex: false,
-            });
-      const listsMax = Math.max(1, shares.reading - 1);
+      const shares = sharesOf(poolSize);
+      const { leases, ...clients } = yield* Effect.mapError(
+        clientsOf(clientOf(primary, hosts), shares, options),
+        ({ message }) => startFailed(message),
+      );
       return Context.make(SqlClient.SqlClient, leases).pipe(
-        Context.add(Connections, { working, reading, apart, listsMax }),
+        Context.add(Connections, {
+          ...clients,
+          listsMax: Math.max(1, shares.reading - 1),
+          isReadOnly: primary.isReadOnly,
+        }),
       );
     }),
-  ).pipe(
-    Layer.provide(Reactivity.layer),
-    Layer.catch((error) =>
-      Layer.effectContext(
-        Effect.fail(
-          new StartFailed({ message: `DATABASE_URL: ${error.message}` }),
-        ),
-      ),
-    ),
-  );
-};
+  ).pipe(Layer.provide(Reactivity.layer));

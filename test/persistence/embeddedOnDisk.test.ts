@@ -151,14 +151,14 @@ describe.each(runtimes)("the embedded database on %s", (runtime) => {
 });
 
 describe("PGlite", () => {
-  it.live("is told to wait for the disk", () =>
+  it.live("is told to wait for the disk, and to be small", () =>
     Effect.gen(function* () {
       const dataDir = yield* temporaryDirectory;
       const settings = yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient;
         return yield* sql<{ name: string; setting: string }>`
           SELECT name, setting FROM pg_settings
-          WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'wal_sync_method')
+          WHERE name IN ('fsync', 'full_page_writes', 'shared_buffers', 'synchronous_commit', 'wal_sync_method')
           ORDER BY name`;
       }).pipe(Effect.provide(Embedded.layer({ dataDir })));
       assert.deepStrictEqual(
@@ -166,6 +166,8 @@ describe("PGlite", () => {
         [
           "fsync=on",
           "full_page_writes=on",
+          // In pages of 8 KiB: 16 MB.
+          "shared_buffers=2048",
           "synchronous_commit=on",
           "wal_sync_method=fsync",
         ],

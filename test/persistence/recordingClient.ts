@@ -52,6 +52,7 @@ export const layer = Layer.effectContext(
         reading: client,
         apart: client,
         listsMax: 1,
+        isReadOnly: Effect.void,
       }),
       Context.add(Recorder, {
         unrecorded,

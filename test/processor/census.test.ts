@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Context, Effect, Layer, Queue, Ref } from "effect";
+import { Clock, Context, Effect, Layer, Queue, Ref } from "effect";
 import { SqlClient } from "effect/sql";
 import { TestClock } from "effect/testing";
 import { Partition } from "../../src/domain/Partition.ts";
@@ -146,16 +146,18 @@ describe("the census", () => {
     }),
   );
 
-  it.effect("notices on PostgreSQL that an order was deleted", () =>
+  it.live("notices on PostgreSQL that an order was deleted", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient;
       const repository = yield* OrderRepository;
+      const live = yield* Clock.Clock;
       const steps = yield* Queue.unbounded<Counted>();
       const noticed = OrderRepository.of({
         ...repository,
         count: (after, limit) =>
-          Effect.tap(repository.count(after, limit), (step) =>
-            Queue.offer(steps, step),
+          repository.count(after, limit).pipe(
+            Effect.provideService(Clock.Clock, live),
+            Effect.tap((step) => Queue.offer(steps, step)),
           ),
       });
       yield* (yield* Database).migrated;
@@ -172,9 +174,18 @@ describe("the census", () => {
       for (const order_id of ["NEW1", "NEW2"]) {
         yield* repository.insert(newOrder(order_id), Partition.make(0));
       }
+      // For the census alone time flies: the database answers when it does.
+      const clock = yield* TestClock.make();
+      yield* clock
+        .adjust("1 second")
+        .pipe(
+          Effect.andThen(Effect.yieldNow),
+          Effect.forever,
+          Effect.forkScoped,
+        );
       const context = yield* Layer.build(
         Layer.provide(Census.layer, Layer.succeed(OrderRepository, noticed)),
-      );
+      ).pipe(Effect.provideService(Clock.Clock, clock));
       const { missing } = Context.get(context, Census);
       /** One count, all its steps. */
       const aCount = Effect.gen(function* () {
@@ -183,15 +194,12 @@ describe("the census", () => {
           const step = yield* Queue.take(steps);
           orders += step.orders;
           if (step.next === undefined) return orders;
-          yield* TestClock.adjust("1 second");
         }
       });
       assert.strictEqual(yield* aCount, 10_007);
       assert.strictEqual(yield* missing, 0);
       yield* sql`DELETE FROM orders WHERE order_id IN ('OLD77', 'NEW1')`;
-      yield* TestClock.adjust("10 seconds");
-      assert.strictEqual(yield* aCount, 10_005);
-      assert.strictEqual(yield* aCount, 10_005);
+      while ((yield* missing) === 0) yield* aCount;
       assert.strictEqual(yield* missing, 2);
     }).pipe(
       Effect.provide(
