@@ -45,6 +45,8 @@ export const isOpen = ({ status }: ReferenceOrder): boolean =>
 
 export class ReferenceOrders {
   readonly orders = new Map<string, ReferenceOrder>();
+  /** Those of them that are not committed. */
+  readonly #invisible = new Set<ReferenceOrder>();
   readonly #epochs = new Map<number, number>();
   readonly #places = new Map<number, bigint>();
 
@@ -62,7 +64,7 @@ export class ReferenceOrders {
     isLate: boolean,
   ): boolean {
     if (this.orders.has(order_id)) return false;
-    this.orders.set(order_id, {
+    const order: ReferenceOrder = {
       order_id,
       content,
       partition,
@@ -77,7 +79,9 @@ export class ReferenceOrders {
       lastError: null,
       completions: 0,
       begun: 0,
-    });
+    };
+    this.orders.set(order_id, order);
+    if (isLate) this.#invisible.add(order);
     return true;
   }
 
@@ -86,6 +90,7 @@ export class ReferenceOrders {
     const order = this.orders.get(order_id);
     if (order === undefined) return;
     order.isVisible = true;
+    this.#invisible.delete(order);
     order.visibleSince = now;
   }
 
@@ -208,6 +213,11 @@ export class ReferenceOrders {
     );
   }
 
+  /** The order that may yet appear up to there, if there is one. */
+  appearing(settledTo: bigint): ReferenceOrder | undefined {
+    return Array.from(this.#invisible).find(({ seq }) => seq <= settledTo);
+  }
+
   /** Aside and due, longest due first. */
   aside(partition: number, now: number): ReadonlyArray<ReferenceOrder> {
     return this.#openIn(partition)
@@ -228,9 +238,10 @@ export class ReferenceOrders {
 
   /** The partition was read up to there: what is seen later is late. */
   pass(partition: number, readTo: bigint): void {
-    for (const order of this.all()) {
-      if (order.partition !== partition || order.isVisible) continue;
-      if (order.seq <= readTo) order.wasPassed = true;
+    for (const order of this.#invisible) {
+      if (order.partition === partition && order.seq <= readTo) {
+        order.wasPassed = true;
+      }
     }
   }
 

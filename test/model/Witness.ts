@@ -473,10 +473,8 @@ export class Witness {
     this.#same(`${what}, read on`, isEnd || readTo > after, true);
     this.#same(`${what}, not read back`, readTo >= after, true);
     this.#same(`${what}, at its end`, isEnd, expected.length === ahead.length);
-    const appearing = this.reference
-      .all()
-      .find(({ isVisible, seq }) => !isVisible && seq <= settledTo);
-    this.#same(`${what}, settled`, appearing?.order_id, undefined);
+    const appearing = this.reference.appearing(settledTo)?.order_id;
+    this.#same(`${what}, settled`, appearing, undefined);
     const isGiven = settledTo <= this.reference.lastNumber();
     this.#same(`${what}, settled as far as numbered`, isGiven, true);
     this.reference.pass(partition, readTo);

@@ -86,6 +86,11 @@ const claimedWithin = 12_000 + restartMax;
 const answerMax = 10_000;
 const statementMax = 15_000;
 const traceLinesMax = 80;
+/**
+ * So long, by the real clock, is waited for what comes of a moment: if less,
+ * a backlog on a busy machine would go on in a later moment.
+ */
+const busyMax = Duration.minutes(1);
 
 interface Process extends Member {
   isDead: boolean;
@@ -219,10 +224,11 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
   });
 
   /** An insert is answered once it, or whose insert has its id, is committed. */
-  const committed = (order_id: string) =>
+  const committed = (process: Process, order_id: string) =>
     Effect.suspend(() => {
       const wait = (commitsAt.get(order_id) ?? 0) - now();
-      return wait > 0 ? travel(wait) : Effect.void;
+      if (wait <= 0) return Effect.void;
+      return Effect.andThen(travel(wait), running(process));
     });
 
   /** An order that is new gets its number; whether its commit is late. */
@@ -287,7 +293,6 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     }
     const isCut = change !== "read" && takes(faults.cut, change);
     const answer = happen(!isCut);
-    if (change === "insert") yield* committed(order_id);
     if (slowness > 0) yield* travel(slowness);
     yield* running(process);
     if (!isCut) return answer;
@@ -322,12 +327,12 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     insert: (order, partition) => {
       // A process without partitions may choose any of 32; there are two here.
       const chosen = shared[partition % shared.length] as Partition;
-      return call(
+      const asked = call(
         process,
         "insert",
         () => () => insert(process, order, chosen),
-        order.order_id,
       );
+      return Effect.tap(asked, () => committed(process, order.order_id));
     },
     find: (order_id) =>
       call(process, "read", () => () => witness.read((_) => _.find(order_id))),
@@ -944,5 +949,5 @@ export const play = (
     Effect.provideService(ProcessMutants, options.mutants ?? noMutants),
     Effect.provideService(References.MinimumLogLevel, "None"),
     Effect.provideService(References.TracerEnabled, false),
-    Effect.provide(TestClock.layer()),
+    Effect.provide(TestClock.layer({ warningDelay: busyMax })),
   );

@@ -14,6 +14,7 @@ import { type Partition, partitions } from "../../src/domain/Partition.ts";
 import type {
   Attempt,
   Epoch,
+  LogPlace,
   OpenOrder,
 } from "../../src/persistence/OrderRepository.ts";
 import { mailboxCapacity } from "../../src/processor/Intake.ts";
@@ -300,6 +301,50 @@ const takesBack = (
   },
 });
 
+const overUnsettled = takesBack(({ repository }) => ({
+  repository: {
+    ...repository,
+    readLog: (partition, after, limit) =>
+      Effect.map(repository.readLog(partition, after, limit), (read) => ({
+        ...read,
+        settledTo: read.readTo,
+      })),
+  },
+}));
+
+const lookingForLostOnly = takesBack(({ intake }) => ({
+  intake: { ...intake, handOver: () => {} },
+}));
+
+/** Goes on after all that it has read, and not only after what it took. */
+const notReadingAgain: PlayOptions = {
+  mutants: {
+    ...noMutants,
+    intake: (repository) => {
+      let readTo: LogPlace | undefined;
+      return {
+        repository: {
+          ...repository,
+          readLog: (partition, after, limit) =>
+            Effect.tap(repository.readLog(partition, after, limit), (read) =>
+              Effect.sync(() => {
+                readTo = read.readTo;
+              }),
+            ),
+        },
+        mutate: (intake) => ({
+          ...intake,
+          readOn: Effect.tap(intake.readOn, () =>
+            Effect.sync(() => {
+              if (readTo !== undefined) intake.startAt(readTo);
+            }),
+          ),
+        }),
+      };
+    },
+  },
+};
+
 describe("a process that", () => {
   finds(
     "keeps its place past an open order is found out",
@@ -315,22 +360,13 @@ describe("a process that", () => {
 
   finds(
     "keeps its place past a number that is not settled is found out",
-    takesBack(({ repository }) => ({
-      repository: {
-        ...repository,
-        readLog: (partition, after, limit) =>
-          Effect.map(repository.readLog(partition, after, limit), (read) => ({
-            ...read,
-            settledTo: read.readTo,
-          })),
-      },
-    })),
+    overUnsettled,
     /keeps place \d+ of \d: behind it, \w+, number \d+, is not committed yet/,
   );
 
   finds(
     "goes over its log for lost attempts only is found out",
-    takesBack(({ intake }) => ({ intake: { ...intake, handOver: () => {} } })),
+    lookingForLostOnly,
     /O\d has been due for|an order is not final/,
   );
 });
@@ -356,6 +392,94 @@ const mended = (name: string, what: RegExp, steps: ReadonlyArray<Step>) =>
       assert.match(trace, what),
     ),
   );
+
+/** The same steps, with a process or a database that is broken. */
+const showsFault = (
+  name: string,
+  what: RegExp,
+  steps: ReadonlyArray<Step>,
+  broken: PlayOptions,
+) =>
+  it.live(name, () =>
+    Effect.flip(play({ jitter: 0, steps: [start, ...steps] }, broken)).pipe(
+      Effect.map(({ what: [first] }) => assert.match(first ?? "", what)),
+    ),
+  );
+
+/** Of two in one partition, the second is done before the first is committed. */
+const committedLate: ReadonlyArray<Step> = [
+  { _tag: "LateCommits", times: 1, ms: 5000 },
+  place(),
+  // So nobody hands it over.
+  { _tag: "Crash", which: "owner" },
+  start,
+  { ...place(), order: 1 } as Step,
+  pass(5000),
+];
+
+/** The mailbox is full by the time an order is read that nobody handed over. */
+const foundItFull: ReadonlyArray<Step> = [
+  // Nothing is taken from the mailbox meanwhile.
+  {
+    ...place({
+      _tag: "Unavailable",
+      after: 0,
+      retryAfter: 3000,
+      isForAll: true,
+    }),
+    order: 4,
+  } as Step,
+  { _tag: "CutAnswers", of: "insert", times: 1 },
+  place(),
+  // Both partitions: what is aside, and then the log.
+  { _tag: "SlowCalls", times: 4, ms: 400 },
+  pass(1000),
+  pass(1000),
+  { _tag: "Backlog", orders: mailboxCapacity },
+  pass(2500),
+  pass(1000),
+];
+
+describe("the log", () => {
+  mended(
+    "an order is found that is committed after a later one was done",
+    /insert O0: new, number 1 of 1, not committed[\s\S]*P2 +complete attempt 1 at O1: done[\s\S]*O0 is committed[\s\S]*P2 +complete attempt 1 at O0: done/,
+    [...committedLate, pass(25_000)],
+  );
+
+  showsFault(
+    "that order is passed over by one that looks for lost attempts only",
+    /O0 has been due for/,
+    [...committedLate, pass(25_000), pass(5000), pass(5000)],
+    lookingForLostOnly,
+  );
+
+  showsFault(
+    "that order is passed over by one whose place is moved too far",
+    /keeps place \d of 1: behind it, O0, number 1, is not committed yet/,
+    committedLate,
+    overUnsettled,
+  );
+
+  mended(
+    "an order that found the mailbox full is read again",
+    /P1 +begin B\d+[\s\S]*P1 +begin O0: attempt 1/,
+    foundItFull,
+  );
+
+  showsFault(
+    "that order is passed over by one that does not read it again",
+    /O0 has been due for/,
+    foundItFull,
+    notReadingAgain,
+  );
+
+  mended(
+    "the next owner reads on after the place of the one before",
+    /keep place 1 of 1: done[\s\S]*P2 +claim 1: epoch 2, reads on after 1/,
+    [place(), pass(2500), { _tag: "Crash", which: "owner" }, start],
+  );
+});
 
 describe("faults that are mended", () => {
   mended(
