@@ -39,6 +39,7 @@ export const Change = Schema.Literals([
   "any change",
   "insert",
   "claim",
+  "keepPlace",
   "begin",
   "complete",
   "fail",
@@ -66,6 +67,10 @@ const Thaw = Schema.TaggedStruct("Thaw", {
 });
 const Crash = Schema.TaggedStruct("Crash", {
   which: Schema.Literals(["owner", "former owner"]),
+});
+const LateCommits = Schema.TaggedStruct("LateCommits", {
+  times: Schema.Literals([1, 2]),
+  ms: Schema.Literals([100, 1500, 5000]),
 });
 
 export const Step = Schema.Union([
@@ -103,6 +108,9 @@ export const Step = Schema.Union([
     times: Schema.Literals([1, 2]),
     late: Schema.Literals([100, 1500, 5000]),
   }),
+  /** The next orders get their numbers, and are committed so much later. */
+  LateCommits,
+  LateCommits,
   /** The next such call is a defect of the process itself. */
   Schema.TaggedStruct("BrokenCall", {
     of: Schema.Literals(["claim", "begin", "complete", "release"]),
@@ -213,6 +221,8 @@ export const describeStep = (step: Step): string => {
       return `the next ${step.times} answers to ${step.of} are lost`;
     case "LateChanges":
       return `the next ${step.times} of ${step.of} are given up and happen ${seconds(step.late)} later`;
+    case "LateCommits":
+      return `the next ${step.times} orders are committed ${seconds(step.ms)} after they are numbered`;
     case "BrokenCall":
       return `the next ${step.of} is a defect, and does not happen`;
     case "SlowCalls":

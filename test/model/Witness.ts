@@ -5,7 +5,8 @@
  * - the database does what `ReferenceOrders` does, no more and no less;
  * - a process ends an attempt only as that attempt's work ended;
  * - a stale answer changes nothing, nor does what a former owner begins or
- *   takes back; and no process takes back what it has in hand.
+ *   takes back; and no process takes back what it has in hand;
+ * - no place is kept that an open order lies behind, or may yet appear behind.
  */
 import {
   Clock,
@@ -15,18 +16,22 @@ import {
   Effect,
   Option,
 } from "effect";
-import type { NewOrder, Order } from "../../src/domain/Order.ts";
+import { type NewOrder, type Order, OrderId } from "../../src/domain/Order.ts";
 import type {
   Attempt,
   Begun,
+  Claim as Claimed,
   Epoch,
   Failure,
+  LogPlace,
+  LogRead,
+  OpenOrder,
   OrderRepository,
   Release,
   RepositoryUnavailable,
-  Underway,
 } from "../../src/persistence/OrderRepository.ts";
 import type { OrderProcessorOptions } from "../../src/processor/OrderProcessor.ts";
+import type * as LateCommits from "./LateCommits.ts";
 import { type ReferenceOrder, ReferenceOrders } from "./ReferenceOrders.ts";
 import type { Outcome } from "./Schedule.ts";
 
@@ -115,6 +120,7 @@ export class Witness {
   readonly faults: Array<string> = [];
   readonly #trace: Array<string> = [];
   readonly #repository: Repository;
+  readonly #commits: LateCommits.Commits;
   readonly #context: Context.Context<never>;
   readonly #clock: Clock.Clock;
   /** Who began an order's latest attempt. */
@@ -126,18 +132,23 @@ export class Witness {
 
   private constructor(
     repository: Repository,
+    commits: LateCommits.Commits,
     context: Context.Context<never>,
     clock: Clock.Clock,
   ) {
     this.#repository = repository;
+    this.#commits = commits;
     this.#context = context;
     this.#clock = clock;
   }
 
-  static readonly make = (repository: Repository) =>
+  static readonly make = (
+    repository: Repository,
+    commits: LateCommits.Commits,
+  ) =>
     Effect.gen(function* () {
       const context = yield* Effect.context<never>();
-      return new Witness(repository, context, yield* Clock.Clock);
+      return new Witness(repository, commits, context, yield* Clock.Clock);
     });
 
   now(): number {
@@ -168,37 +179,93 @@ export class Witness {
   // ask; what they get back happens then, or later. It happens at once: nothing
   // comes between the database's doing it and the look at what it did.
 
-  insert(who: Member, order: NewOrder, partition: number) {
+  /** A late order is numbered now, and seen only once it is committed. */
+  insert(who: Member, order: NewOrder, partition: number, isLate: boolean) {
+    const { order_id } = order;
+    if (isLate) this.#commits.hold(order_id);
     const placement = this.#ask(
       this.#repository.insert(order, partition as never),
     );
     const isNew = this.reference.insert(
-      order.order_id,
+      order_id,
       String(order.total_amount),
       partition,
       this.now(),
+      isLate,
     );
-    this.note(who.name, `insert ${order.order_id}: ${isNew ? "new" : "known"}`);
-    this.#same(`insert ${order.order_id}`, placement.isNew, isNew);
-    this.#look(order.order_id);
+    const number = this.reference.orders.get(order_id)?.seq;
+    const what = isNew ? `new, number ${number} of ${partition}` : "known";
+    const commit = isLate ? ", not committed" : "";
+    this.note(who.name, `insert ${order_id}: ${what}${commit}`);
+    this.#same(`insert ${order_id}`, placement.isNew, isNew);
+    this.#look(order_id);
     return placement;
   }
 
-  claim(who: Member, partition: number): Happen<Epoch> {
+  commit(order_id: string) {
+    this.#commits.commit(order_id);
+    this.reference.commit(order_id, this.now());
+    this.note("database", `${order_id} is committed`);
+    this.#look(order_id);
+  }
+
+  claim(who: Member, partition: number): Happen<Claimed> {
     return (willAnswer) => {
-      const epoch = this.#ask(this.#repository.claim(partition as never));
-      const expected = this.reference.claim(partition);
+      const claim = this.#ask(this.#repository.claim(partition as never));
+      const epoch = this.reference.claim(partition);
+      const place = this.reference.place(partition);
       const answer = willAnswer ? "" : ", never answered";
-      this.note(who.name, `claim ${partition}: epoch ${expected}${answer}`);
-      this.#same(`claim ${partition}`, epoch, expected);
+      this.note(
+        who.name,
+        `claim ${partition}: epoch ${epoch}${answer}, reads on after ${place}`,
+      );
+      this.#same(`claim ${partition}`, claim.epoch, epoch);
+      this.#same(`claim ${partition}, its place`, claim.place, place);
+      this.#checkPlace(who, partition, claim.place);
       if (willAnswer) {
         who.claimed.set(partition, [
           ...this.#claims(who, partition),
-          { epoch, at: this.now() },
+          { epoch: claim.epoch, at: this.now() },
         ]);
       }
-      return epoch;
+      return claim;
     };
+  }
+
+  keepPlace(
+    who: Member,
+    partition: number,
+    epoch: Epoch,
+    place: LogPlace,
+  ): Happen<void> {
+    this.#checkEpoch(who, partition, epoch);
+    // Once it is true that all is done up to there, it is so for ever.
+    this.#checkPlace(who, partition, place);
+    return (willAnswer) => {
+      this.#ask(this.#repository.keepPlace(partition as never, epoch, place));
+      this.reference.keepPlace(partition, epoch, place);
+      const isKept = this.reference.place(partition) === place;
+      const answer = willAnswer ? "" : ", never answered";
+      this.note(
+        who.name,
+        `keep place ${place} of ${partition}: ${isKept ? "done" : "no"}${answer}`,
+      );
+    };
+  }
+
+  /** Whoever reads on after the place misses nothing. */
+  #checkPlace(who: Member, partition: number, place: LogPlace) {
+    for (const order of this.reference.missedAfter(partition, place)) {
+      this.fault(
+        `${who.name} keeps place ${place} of ${partition}: behind it, ${order.order_id}, number ${order.seq}, ${order.isVisible ? `is ${order.status}` : "is not committed yet"}`,
+      );
+    }
+    const last = this.reference.lastNumber();
+    if (place > last) {
+      this.fault(
+        `${who.name} keeps place ${place} of ${partition}, and the last number is ${last}`,
+      );
+    }
   }
 
   epoch(partition: number): Epoch {
@@ -220,9 +287,12 @@ export class Witness {
     return who.claimed.get(partition) ?? [];
   }
 
+  #partitionOf(order_id: string): number {
+    return this.reference.orders.get(order_id)?.partition ?? -1;
+  }
+
   /** An epoch is given as it was answered, to the process that gives it. */
-  #checkEpoch(who: Member, order_id: string, epoch: number) {
-    const partition = this.reference.orders.get(order_id)?.partition ?? -1;
+  #checkEpoch(who: Member, partition: number, epoch: number) {
     const claims = this.#claims(who, partition);
     if (claims.some((claim) => claim.epoch === epoch)) return;
     this.fault(`${who.name} never claimed ${partition} at epoch ${epoch}`);
@@ -234,7 +304,7 @@ export class Witness {
     epoch: number,
   ): Happen<Option.Option<Begun>> {
     const askedAt = this.now();
-    this.#checkEpoch(who, order_id, epoch);
+    this.#checkEpoch(who, this.#partitionOf(order_id), epoch);
     return (willAnswer) =>
       this.#begin(who, order_id, epoch, askedAt, willAnswer);
   }
@@ -390,28 +460,38 @@ export class Witness {
     return retried;
   }
 
-  due(partition: number, limit: number) {
-    const due = this.#ask(this.#repository.due(partition as never, limit));
-    const expected = this.reference.due(partition, limit, this.now());
-    const ids = due.map(({ order_id }) => order_id).join(" ");
-    this.#same(`due in ${partition}`, ids, expected.join(" "));
-    return due;
+  readLog(partition: number, after: LogPlace, limit: number): LogRead {
+    const what = `the log of ${partition} after ${after}`;
+    const read = this.#ask(
+      this.#repository.readLog(partition as never, after, limit),
+    );
+    const { isEnd, readTo, settledTo } = read;
+    const ahead = this.reference.log(partition, after);
+    const expected = ahead.filter((order) => order.seq <= readTo);
+    this.#same(what, openWords(read.open), expectOpen(expected));
+    this.#same(`${what}, within its limit`, read.open.length <= limit, true);
+    this.#same(`${what}, read on`, isEnd || readTo > after, true);
+    this.#same(`${what}, not read back`, readTo >= after, true);
+    this.#same(`${what}, at its end`, isEnd, expected.length === ahead.length);
+    const appearing = this.reference.appearing(settledTo)?.order_id;
+    this.#same(`${what}, settled`, appearing, undefined);
+    const isGiven = settledTo <= this.reference.lastNumber();
+    this.#same(`${what}, settled as far as numbered`, isGiven, true);
+    this.reference.pass(partition, readTo);
+    return read;
   }
 
-  underway(partition: number) {
-    const attempts = this.#ask(this.#repository.underway(partition as never));
-    const expected = this.reference.underway(partition);
-    const text = (of: ReadonlyArray<Omit<Underway, "order_id">>) =>
-      of
-        .map((_) => JSON.stringify(_, ["order_id", "attempt", "attempts"]))
-        .sort()
-        .join(" ");
-    this.#same(
-      `under way in ${partition}`,
-      text(attempts),
-      text(expected.map((_) => ({ ..._, attempt: _.begun }))),
+  readAside(partition: number, limit: number): ReadonlyArray<OpenOrder> {
+    const aside = this.#ask(
+      this.#repository.readAside(partition as never, limit),
     );
-    return attempts;
+    const expected = this.reference.aside(partition, this.now());
+    this.#same(
+      `aside in ${partition}`,
+      openWords(aside),
+      expectOpen(expected.slice(0, limit)),
+    );
+    return aside;
   }
 
   read<A>(ask: (repository: Repository) => Asked<A>): A {
@@ -421,7 +501,7 @@ export class Witness {
   /** Everything that was taken in is there, once, and counted. */
   checkTally() {
     const tally = this.read((repository) => repository.tally);
-    const all = this.reference.all();
+    const all = this.reference.all().filter(({ isVisible }) => isVisible);
     this.#same("orders accepted", tally.accepted, all.length);
     for (const [status, count] of Object.entries(tally.counts)) {
       const expected = all.filter((order) => order.status === status).length;
@@ -516,7 +596,7 @@ export class Witness {
         `${who.name} fails attempt ${attempt} at ${order_id}, which is not its own or has not failed, as anybody's`,
       );
     } else {
-      this.#checkEpoch(who, order_id, epoch);
+      this.#checkEpoch(who, this.#partitionOf(order_id), epoch);
     }
     const order = this.reference.orders.get(order_id);
     if (order?.status !== "PROCESSING" || order.begun !== attempt) return;
@@ -561,7 +641,7 @@ export class Witness {
 
   /** The actor that began it has crashed since. */
   #isOrphaned(who: Member, order_id: string, held: Held): boolean {
-    const partition = this.reference.orders.get(order_id)?.partition ?? -1;
+    const partition = this.#partitionOf(order_id);
     return held.askedAt <= (who.crashedAt.get(partition) ?? -1);
   }
 
@@ -579,7 +659,8 @@ export class Witness {
     const found = this.#ask(this.#repository.find(order_id));
     const expected = this.reference.orders.get(order_id);
     const is = Option.match(found, { onNone: () => "none", onSome: summary });
-    this.#same(`order ${order_id}`, is, expected ? expect(expected) : "none");
+    const isThere = expected?.isVisible === true;
+    this.#same(`order ${order_id}`, is, isThere ? expect(expected) : "none");
     if (expected !== undefined && expected.completions > 1) {
       this.fault(`${order_id} was completed ${expected.completions} times`);
     }
@@ -614,4 +695,27 @@ const expect = (order: ReferenceOrder) =>
     order.content,
     order.lastError,
     order.status === "PENDING" && order.attempts > 0 ? order.dueAt : null,
+  );
+
+/** Open orders as they are read. */
+const openWords = (orders: ReadonlyArray<OpenOrder>): string =>
+  orders
+    .map(({ order_id, seq, underway }) =>
+      underway === undefined
+        ? `${seq} ${order_id}`
+        : `${seq} ${order_id} attempt ${underway.attempt} of ${underway.order_id}, counted as ${underway.attempts}`,
+    )
+    .join("; ");
+
+const expectOpen = (orders: ReadonlyArray<ReferenceOrder>): string =>
+  openWords(
+    orders.map(({ attempts, begun, order_id, seq, status }) => ({
+      order_id: OrderId.make(order_id),
+      seq,
+      item_bytes: 0,
+      underway:
+        status === "PROCESSING"
+          ? { order_id: OrderId.make(order_id), attempt: begun, attempts }
+          : undefined,
+    })),
   );

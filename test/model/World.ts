@@ -32,7 +32,7 @@ import { type Partition, partitions } from "../../src/domain/Partition.ts";
 import { Orders } from "../../src/orders/Orders.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import {
-  type Epoch,
+  type Claim,
   OrderRepository,
   RepositoryUnavailable,
 } from "../../src/persistence/OrderRepository.ts";
@@ -46,6 +46,8 @@ import {
   OrderProcessor,
   type ProcessorStatus,
 } from "../../src/processor/OrderProcessor.ts";
+import * as LateCommits from "./LateCommits.ts";
+import { type Mutants, noMutants, ProcessMutants } from "./Mutants.ts";
 import { isFinal } from "./ReferenceOrders.ts";
 import {
   type Change,
@@ -74,6 +76,8 @@ const shared: ReadonlyArray<Partition> = partitions.slice(0, 2);
 const recoveryMax = 120_000;
 /** So soon an order is found that nobody handed over, with something to spare. */
 const foundWithin = 2500;
+/** And if it appeared late: by a look, however long the one before it took. */
+const foundLateWithin = 30_000 + foundWithin;
 /** So long an actor may take to be back after a crash: drain and wait. */
 const restartMax = 13_000;
 /** So soon an owner has its partitions again that another claimed. */
@@ -82,6 +86,11 @@ const claimedWithin = 12_000 + restartMax;
 const answerMax = 10_000;
 const statementMax = 15_000;
 const traceLinesMax = 80;
+/**
+ * So long, by the real clock, is waited for what comes of a moment: if less,
+ * a backlog on a busy machine would go on in a later moment.
+ */
+const busyMax = Duration.minutes(1);
 
 interface Process extends Member {
   isDead: boolean;
@@ -104,6 +113,7 @@ interface Faults {
   cut: { of: Change; times: number };
   late: { of: Change; times: number; ms: number };
   slow: { times: number; ms: number };
+  lateCommits: { times: number; ms: number };
   broken: { of: Change; times: number };
   /** A row that somebody locked; who waits for it is let in one by one. */
   locked: { order_id: string; until: number };
@@ -127,6 +137,8 @@ export type Mutate = (
 export interface PlayOptions {
   /** Breaks the database, to see whether it is noticed. */
   readonly mutate?: Mutate | undefined;
+  /** Breaks the processes. */
+  readonly mutants?: Mutants | undefined;
 }
 
 const make = Effect.fnUntraced(function* (options: PlayOptions) {
@@ -137,19 +149,25 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
       scope,
     ),
   );
+  const context = yield* Effect.context<never>();
+  const late = LateCommits.make(Context.get(memory, OrderRepository));
   const witness = yield* Witness.make(
-    (options.mutate ?? identity)(Context.get(memory, OrderRepository)),
+    (options.mutate ?? identity)(late.repository),
+    late.commits,
   );
   const faults: Faults = {
     awayUntil: 0,
     cut: { of: none, times: 0 },
     late: { of: none, times: 0, ms: 0 },
     slow: { times: 0, ms: 0 },
+    lateCommits: { times: 0, ms: 0 },
     broken: { of: none, times: 0 },
     locked: { order_id: "", until: 0 },
     onTheirWay: 0,
   };
   const processes: Array<Process> = [];
+  /** When orders are committed that are not yet. */
+  const commitsAt = new Map<string, number>();
   const plans = new Map<string, Array<Outcome>>();
   /** Orders that their owner was told of and has not begun: since when. */
   const handedOver = new Map<
@@ -205,6 +223,33 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     return yield* unavailable("no answer in time");
   });
 
+  /** An insert is answered once it, or whose insert has its id, is committed. */
+  const committed = (process: Process, order_id: string) =>
+    Effect.suspend(() => {
+      const wait = (commitsAt.get(order_id) ?? 0) - now();
+      if (wait <= 0) return Effect.void;
+      return Effect.andThen(travel(wait), running(process));
+    });
+
+  /** An order that is new gets its number; whether its commit is late. */
+  const insert = (process: Process, order: NewOrder, partition: Partition) => {
+    const { order_id } = order;
+    const { ms, times } = faults.lateCommits;
+    const isLate = times > 0 && !witness.reference.orders.has(order_id);
+    const placement = witness.insert(process, order, partition, isLate);
+    if (!isLate) return placement;
+    faults.lateCommits.times -= 1;
+    commitsAt.set(order_id, now() + ms);
+    // It is the database's: whatever becomes of who asked.
+    Effect.runForkWith(context)(
+      Effect.andThen(
+        travel(ms),
+        Effect.sync(() => witness.commit(order_id)),
+      ),
+    );
+    return placement;
+  };
+
   /** A call of the database, on its way there and back. */
   const call = Effect.fnUntraced(function* <A>(
     process: Process,
@@ -255,7 +300,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     return yield* unavailable("the connection was cut");
   });
 
-  const claim = (process: Process, partition: Partition): Happen<Epoch> => {
+  const claim = (process: Process, partition: Partition): Happen<Claim> => {
     const happen = witness.claim(process, partition);
     return (willAnswer) => {
       trouble();
@@ -282,11 +327,12 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     insert: (order, partition) => {
       // A process without partitions may choose any of 32; there are two here.
       const chosen = shared[partition % shared.length] as Partition;
-      return call(
+      const asked = call(
         process,
         "insert",
-        () => () => witness.insert(process, order, chosen),
+        () => () => insert(process, order, chosen),
       );
+      return Effect.tap(asked, () => committed(process, order.order_id));
     },
     find: (order_id) =>
       call(process, "read", () => () => witness.read((_) => _.find(order_id))),
@@ -300,17 +346,25 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
         () => () => witness.read((_) => _.count(after, limit)),
       ),
     isEmpty: call(process, "read", () => () => witness.read((_) => _.isEmpty)),
-    due: (partition, limit) =>
+    readAside: (partition, limit) =>
       Effect.andThen(
         Effect.suspend(() => {
           if (!process.crashing.delete(partition)) return Effect.void;
           crash(process, partition);
           return Effect.die("the actor is broken");
         }),
-        call(process, "read", () => () => witness.due(partition, limit)),
+        call(process, "read", () => () => witness.readAside(partition, limit)),
       ),
-    underway: (partition) =>
-      call(process, "read", () => () => witness.underway(partition)),
+    readLog: (partition, after, limit) =>
+      call(
+        process,
+        "read",
+        () => () => witness.readLog(partition, after, limit),
+      ),
+    keepPlace: (partition, epoch, place) =>
+      call(process, "keepPlace", () =>
+        witness.keepPlace(process, partition, epoch, place),
+      ),
     claim: (partition) =>
       call(process, "claim", () => claim(process, partition)),
     epoch: (partition) =>
@@ -676,6 +730,9 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
       case "LateChanges":
         faults.late = { of: step.of, times: step.times, ms: step.late };
         return Effect.void;
+      case "LateCommits":
+        faults.lateCommits = { times: step.times, ms: step.ms };
+        return Effect.void;
       case "BrokenCall":
         faults.broken = { of: step.of, times: 1 };
         return Effect.void;
@@ -699,7 +756,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
     if (status.down.length > 0) return trouble(foundWithin);
     if (status.inWork >= settings.concurrency) return;
     for (const order of witness.reference.all()) {
-      if (order.status !== "PENDING") continue;
+      if (order.status !== "PENDING" || !order.isVisible) continue;
       // Another claimed the partition: its owner has yet to notice.
       if (!witness.owns(owner, order.partition)) continue;
       const told = handedOver.get(order.order_id);
@@ -716,11 +773,13 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
       if (owner.held.has(order.order_id)) continue;
       const since = Math.max(
         order.dueAt,
+        order.visibleSince,
         troubledUntil,
         owner.closedUntil,
         witness.endedAt.get(order.order_id) ?? 0,
       );
-      if (now() - since > foundWithin) {
+      const most = order.wasPassed ? foundLateWithin : foundWithin;
+      if (now() - since > most) {
         return witness.fault(
           `${order.order_id} has been due for ${now() - since} ms, and its owner has room`,
         );
@@ -782,6 +841,7 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
   const recover = Effect.gen(function* () {
     faults.awayUntil = now();
     faults.cut.times = faults.late.times = faults.slow.times = 0;
+    faults.lateCommits.times = 0;
     faults.broken.times = 0;
     faults.locked.until = now();
     for (const process of processes) process.crashing.clear();
@@ -886,7 +946,8 @@ export const play = (
     return world.witness.trace(Number.POSITIVE_INFINITY);
   }).pipe(
     Random.withSeed(schedule.jitter),
+    Effect.provideService(ProcessMutants, options.mutants ?? noMutants),
     Effect.provideService(References.MinimumLogLevel, "None"),
     Effect.provideService(References.TracerEnabled, false),
-    Effect.provide(TestClock.layer()),
+    Effect.provide(TestClock.layer({ warningDelay: busyMax })),
   );

@@ -9,9 +9,17 @@
  */
 import { assert, describe, it } from "@effect/vitest";
 import { Arbitrary, Effect, Option } from "effect";
+import { vi } from "vitest";
 import { type Partition, partitions } from "../../src/domain/Partition.ts";
-import type { Attempt, Epoch } from "../../src/persistence/OrderRepository.ts";
+import type {
+  Attempt,
+  Epoch,
+  LogPlace,
+  OpenOrder,
+} from "../../src/persistence/OrderRepository.ts";
 import { mailboxCapacity } from "../../src/processor/Intake.ts";
+import type { TakingBackOptions } from "../../src/processor/TakingBack.ts";
+import { noMutants } from "./Mutants.ts";
 import {
   describeSchedule,
   type Outcome,
@@ -20,7 +28,32 @@ import {
   schedules,
   schedulesWithBacklog,
 } from "./Schedule.ts";
-import { type Broken, type Mutate, play } from "./World.ts";
+import { type Broken, type PlayOptions, play } from "./World.ts";
+
+vi.mock(import("../../src/processor/TakingBack.ts"), async (original) => {
+  const { ProcessMutants } = await import("./Mutants.ts");
+  const part = await original();
+  return {
+    ...part,
+    make: (partition, options) =>
+      Effect.flatMap(ProcessMutants, ({ takingBack }) =>
+        part.make(partition, takingBack(options)),
+      ),
+  };
+});
+
+vi.mock(import("../../src/processor/Intake.ts"), async (original) => {
+  const { ProcessMutants } = await import("./Mutants.ts");
+  const part = await original();
+  return {
+    ...part,
+    make: (partition, reads) =>
+      Effect.flatMap(ProcessMutants, ({ intake }) => {
+        const { mutate, repository } = intake(reads);
+        return Effect.map(part.make(partition, repository), mutate);
+      }),
+  };
+});
 
 const runs = Number(process.env.MODEL_SCHEDULES ?? 2000);
 /** The same each time, so that what fails is due to what was changed. */
@@ -56,11 +89,11 @@ const explain = (
 const check = (
   arbitrary: Arbitrary.Arbitrary<Schedule>,
   options: { runs: number; replay?: string | undefined },
-  mutate?: Mutate,
+  broken?: PlayOptions,
 ) =>
   Arbitrary.checkEffect(
     arbitrary,
-    (schedule) => Effect.as(play(schedule, { mutate }), true),
+    (schedule) => Effect.as(play(schedule, broken), true),
     { ...options, size: stepsMax, maxShrinks: shrinksMax, seed },
   );
 
@@ -97,8 +130,13 @@ describe("any schedule", () => {
   );
 });
 
+const everything = 100_000;
+
+const pendingOf = (open: ReadonlyArray<OpenOrder>) =>
+  open.filter(({ underway }) => underway === undefined);
+
 /** What is to be found, and within how many schedules. */
-const finds = (name: string, mutate: Mutate, what: RegExp) =>
+const finds = (name: string, broken: PlayOptions, what: RegExp) =>
   it.live.skipIf(replayed !== undefined)(
     name,
     () =>
@@ -106,7 +144,7 @@ const finds = (name: string, mutate: Mutate, what: RegExp) =>
         const result = yield* check(
           schedules(stepsMax),
           { runs: 2000 },
-          mutate,
+          broken,
         );
         if (result._tag !== "Falsified") {
           return assert.fail("nothing was found");
@@ -128,73 +166,208 @@ const finds = (name: string, mutate: Mutate, what: RegExp) =>
 describe("a database that", () => {
   finds(
     "lets any attempt be completed or failed is found out",
-    (repository) => {
-      const latest = <A extends Attempt>(of: A) =>
-        Effect.map(
-          Effect.forEach(partitions, repository.underway),
-          (underway) => ({
-            ...of,
-            ...underway.flat().find(({ order_id }) => order_id === of.order_id),
-          }),
-        );
-      return {
-        ...repository,
-        complete: (_) => Effect.flatMap(latest(_), repository.complete),
-        fail: (_) => Effect.flatMap(latest(_), repository.fail),
-        release: (_) => Effect.flatMap(latest(_), repository.release),
-      };
+    {
+      mutate: (repository) => {
+        const latest = <A extends Attempt>(of: A) =>
+          Effect.map(
+            Effect.forEach(partitions, (partition) =>
+              Effect.all([
+                repository.readLog(partition, 0n, everything),
+                repository.readAside(partition, everything),
+              ]),
+            ),
+            (read) => ({
+              ...of,
+              ...read
+                .flatMap(([log, aside]) => [...log.open, ...aside])
+                .find(({ order_id }) => order_id === of.order_id)?.underway,
+            }),
+          );
+        return {
+          ...repository,
+          complete: (_) => Effect.flatMap(latest(_), repository.complete),
+          fail: (_) => Effect.flatMap(latest(_), repository.fail),
+          release: (_) => Effect.flatMap(latest(_), repository.release),
+        };
+      },
     },
     /and should be "false"/,
   );
 
   finds(
     "lets a former owner begin is found out",
-    (repository) => {
-      const newest = new Map<Partition, Epoch>();
-      return {
-        ...repository,
-        claim: (partition) =>
-          Effect.tap(repository.claim(partition), (epoch) =>
-            Effect.sync(() => newest.set(partition, epoch)),
-          ),
-        begin: (order_id) =>
-          Effect.map(
-            Effect.forEach(new Set(newest.values()), (epoch) =>
-              repository.begin(order_id, epoch),
+    {
+      mutate: (repository) => {
+        const newest = new Map<Partition, Epoch>();
+        return {
+          ...repository,
+          claim: (partition) =>
+            Effect.tap(repository.claim(partition), ({ epoch }) =>
+              Effect.sync(() => newest.set(partition, epoch)),
             ),
-            Option.firstSomeOf,
-          ),
-      };
+          begin: (order_id) =>
+            Effect.map(
+              Effect.forEach(new Set(newest.values()), (epoch) =>
+                repository.begin(order_id, epoch),
+              ),
+              Option.firstSomeOf,
+            ),
+        };
+      },
     },
     /begin \w+: the answer is "true", and should be "false"/,
   );
 
   finds(
     "hides the attempts of the dead is found out",
-    (repository) => ({ ...repository, underway: () => Effect.succeed([]) }),
-    /under way/,
+    {
+      mutate: (repository) => ({
+        ...repository,
+        readLog: (partition, after, limit) =>
+          Effect.map(repository.readLog(partition, after, limit), (read) => ({
+            ...read,
+            open: pendingOf(read.open),
+          })),
+        readAside: (partition, limit) =>
+          Effect.map(repository.readAside(partition, limit), pendingOf),
+      }),
+    },
+    /should be ".* attempt \d+ of/,
   );
 
   finds(
     "counts an attempt that was given back is found out",
-    (repository) => ({
-      ...repository,
-      release: (_) => repository.fail({ ..._, error: "given back" }),
-    }),
+    {
+      mutate: (repository) => ({
+        ...repository,
+        release: (_) => repository.fail({ ..._, error: "given back" }),
+      }),
+    },
     /and should be "PENDING, \d attempts/,
   );
 
   finds(
     "takes an order in twice is found out",
-    (repository) => ({
-      ...repository,
-      insert: (order, partition) =>
-        Effect.map(repository.insert(order, partition), (placed) => ({
-          ...placed,
-          isNew: true,
-        })),
-    }),
+    {
+      mutate: (repository) => ({
+        ...repository,
+        insert: (order, partition) =>
+          Effect.map(repository.insert(order, partition), (placed) => ({
+            ...placed,
+            isNew: true,
+          })),
+      }),
+    },
     /the answer is "true", and should be "false"/,
+  );
+
+  finds(
+    "says that the log is settled where orders may yet appear is found out",
+    {
+      mutate: (repository) => ({
+        ...repository,
+        readLog: (partition, after, limit) =>
+          Effect.map(repository.readLog(partition, after, limit), (read) => ({
+            ...read,
+            settledTo: read.readTo,
+          })),
+      }),
+    },
+    /settled: the answer is "\w+", and should be "undefined"/,
+  );
+
+  finds(
+    "lets a former owner keep its place is found out",
+    {
+      mutate: (repository) => ({
+        ...repository,
+        keepPlace: (partition, _, place) =>
+          Effect.flatMap(repository.epoch(partition), (epoch) =>
+            repository.keepPlace(partition, epoch, place),
+          ),
+      }),
+    },
+    /its place: the answer is/,
+  );
+});
+
+/** What a process does that takes back with other options. */
+const takesBack = (
+  change: (options: TakingBackOptions) => Partial<TakingBackOptions>,
+): PlayOptions => ({
+  mutants: {
+    ...noMutants,
+    takingBack: (options) => ({ ...options, ...change(options) }),
+  },
+});
+
+const overUnsettled = takesBack(({ repository }) => ({
+  repository: {
+    ...repository,
+    readLog: (partition, after, limit) =>
+      Effect.map(repository.readLog(partition, after, limit), (read) => ({
+        ...read,
+        settledTo: read.readTo,
+      })),
+  },
+}));
+
+const lookingForLostOnly = takesBack(({ intake }) => ({
+  intake: { ...intake, handOver: () => {} },
+}));
+
+/** Goes on after all that it has read, and not only after what it took. */
+const notReadingAgain: PlayOptions = {
+  mutants: {
+    ...noMutants,
+    intake: (repository) => {
+      let readTo: LogPlace | undefined;
+      return {
+        repository: {
+          ...repository,
+          readLog: (partition, after, limit) =>
+            Effect.tap(repository.readLog(partition, after, limit), (read) =>
+              Effect.sync(() => {
+                readTo = read.readTo;
+              }),
+            ),
+        },
+        mutate: (intake) => ({
+          ...intake,
+          readOn: Effect.tap(intake.readOn, () =>
+            Effect.sync(() => {
+              if (readTo !== undefined) intake.startAt(readTo);
+            }),
+          ),
+        }),
+      };
+    },
+  },
+};
+
+describe("a process that", () => {
+  finds(
+    "keeps its place past an open order is found out",
+    takesBack(({ repository }) => ({
+      repository: {
+        ...repository,
+        keepPlace: (partition, epoch, place) =>
+          repository.keepPlace(partition, epoch, place + 1n),
+      },
+    })),
+    /keeps place \d+ of \d: behind it, \w+, number \d+, is (PENDING|PROCESSING)/,
+  );
+
+  finds(
+    "keeps its place past a number that is not settled is found out",
+    overUnsettled,
+    /keeps place \d+ of \d: behind it, \w+, number \d+, is not committed yet/,
+  );
+
+  finds(
+    "goes over its log for lost attempts only is found out",
+    lookingForLostOnly,
+    /O\d has been due for|an order is not final/,
   );
 });
 
@@ -219,6 +392,94 @@ const mended = (name: string, what: RegExp, steps: ReadonlyArray<Step>) =>
       assert.match(trace, what),
     ),
   );
+
+/** The same steps, with a process or a database that is broken. */
+const showsFault = (
+  name: string,
+  what: RegExp,
+  steps: ReadonlyArray<Step>,
+  broken: PlayOptions,
+) =>
+  it.live(name, () =>
+    Effect.flip(play({ jitter: 0, steps: [start, ...steps] }, broken)).pipe(
+      Effect.map(({ what: [first] }) => assert.match(first ?? "", what)),
+    ),
+  );
+
+/** Of two in one partition, the second is done before the first is committed. */
+const committedLate: ReadonlyArray<Step> = [
+  { _tag: "LateCommits", times: 1, ms: 5000 },
+  place(),
+  // So nobody hands it over.
+  { _tag: "Crash", which: "owner" },
+  start,
+  { ...place(), order: 1 } as Step,
+  pass(5000),
+];
+
+/** The mailbox is full by the time an order is read that nobody handed over. */
+const foundItFull: ReadonlyArray<Step> = [
+  // Nothing is taken from the mailbox meanwhile.
+  {
+    ...place({
+      _tag: "Unavailable",
+      after: 0,
+      retryAfter: 3000,
+      isForAll: true,
+    }),
+    order: 4,
+  } as Step,
+  { _tag: "CutAnswers", of: "insert", times: 1 },
+  place(),
+  // Both partitions: what is aside, and then the log.
+  { _tag: "SlowCalls", times: 4, ms: 400 },
+  pass(1000),
+  pass(1000),
+  { _tag: "Backlog", orders: mailboxCapacity },
+  pass(2500),
+  pass(1000),
+];
+
+describe("the log", () => {
+  mended(
+    "an order is found that is committed after a later one was done",
+    /insert O0: new, number 1 of 1, not committed[\s\S]*P2 +complete attempt 1 at O1: done[\s\S]*O0 is committed[\s\S]*P2 +complete attempt 1 at O0: done/,
+    [...committedLate, pass(25_000)],
+  );
+
+  showsFault(
+    "that order is passed over by one that looks for lost attempts only",
+    /O0 has been due for/,
+    [...committedLate, pass(25_000), pass(5000), pass(5000)],
+    lookingForLostOnly,
+  );
+
+  showsFault(
+    "that order is passed over by one whose place is moved too far",
+    /keeps place \d of 1: behind it, O0, number 1, is not committed yet/,
+    committedLate,
+    overUnsettled,
+  );
+
+  mended(
+    "an order that found the mailbox full is read again",
+    /P1 +begin B\d+[\s\S]*P1 +begin O0: attempt 1/,
+    foundItFull,
+  );
+
+  showsFault(
+    "that order is passed over by one that does not read it again",
+    /O0 has been due for/,
+    foundItFull,
+    notReadingAgain,
+  );
+
+  mended(
+    "the next owner reads on after the place of the one before",
+    /keep place 1 of 1: done[\s\S]*P2 +claim 1: epoch 2, reads on after 1/,
+    [place(), pass(2500), { _tag: "Crash", which: "owner" }, start],
+  );
+});
 
 describe("faults that are mended", () => {
   mended(
