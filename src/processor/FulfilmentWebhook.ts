@@ -18,6 +18,7 @@ import {
   Result,
   Schema,
   Stream,
+  Tracer,
 } from "effect";
 import { Mac, SecureRandom } from "effect/crypto";
 import {
@@ -72,7 +73,10 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
     );
   }
 
-  const requestOf = Effect.fnUntraced(function* (order: Order) {
+  const requestOf = Effect.fnUntraced(function* (
+    order: Order,
+    span: Tracer.Span | undefined,
+  ) {
     const id = headerOf(order.order_id);
     const body = JSON.stringify({
       ...encodeOrder(order),
@@ -80,11 +84,10 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
     });
     const now = yield* Clock.currentTimeMillis;
     const timestamp = Math.floor(now / 1000);
-    const span = yield* Effect.option(Effect.currentSpan);
     return HttpClientRequest.post(url).pipe(
       HttpClientRequest.bodyText(body, "application/json"),
       HttpClientRequest.setHeaders({
-        ...(Option.isSome(span) ? HttpTraceContext.toHeaders(span.value) : {}),
+        ...(span === undefined ? {} : HttpTraceContext.toHeaders(span)),
         "idempotency-key": id,
         "webhook-id": id,
         "webhook-timestamp": String(timestamp),
@@ -95,13 +98,18 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
     );
   });
 
+  const answerTo = Effect.fnUntraced(function* (order: Order) {
+    const span = yield* spanInForce;
+    const response = yield* Effect.mapError(
+      client.execute(yield* requestOf(order, span)),
+      (error) => noAnswer(`the receiver did not answer: ${codeOf(error)}`),
+    );
+    span?.attribute("http.response.status_code", response.status);
+    return yield* outcomeOf(response, order);
+  });
+
   const post = (order: Order) =>
-    requestOf(order).pipe(
-      Effect.flatMap(client.execute),
-      Effect.mapError((error) =>
-        noAnswer(`the receiver did not answer: ${codeOf(error)}`),
-      ),
-      Effect.flatMap((response) => outcomeOf(response, order)),
+    answerTo(order).pipe(
       Effect.scoped,
       Effect.timeoutOrElse({
         duration: options.timeout,
@@ -119,6 +127,13 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
   });
 });
 
+/** The attempt's span, if spans are made. */
+const spanInForce = Effect.map(
+  Effect.serviceOption(Tracer.ParentSpan),
+  (span): Tracer.Span | undefined =>
+    Option.isSome(span) && span.value._tag === "Span" ? span.value : undefined,
+);
+
 const noAnswer = (message: string) =>
   new NotDone({ message, isAnswered: false });
 
@@ -130,7 +145,6 @@ const outcomeAt = (url: URL) => {
     { order_id }: Order,
   ) {
     const { status } = response;
-    yield* Effect.annotateCurrentSpan("http.response.status_code", status);
     // Read in any case: a connection can be used again once its answer is read.
     const text = yield* textOf(response);
     const meaning = meaningOf(status);

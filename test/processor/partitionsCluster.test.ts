@@ -4,10 +4,11 @@
  * in memory, but that one gives every shard to everybody.
  */
 import { assert, layer } from "@effect/vitest";
-import { Effect, Exit, Layer, Logger, Redacted, Scope } from "effect";
+import { Effect, Exit, Layer, Redacted, Scope } from "effect";
 import { SqlClient } from "effect/sql";
 import { type Partition, partitions } from "../../src/domain/Partition.ts";
 import { Database } from "../../src/persistence/Database.ts";
+import { describe } from "../../src/persistence/DatabaseFault.ts";
 import { InstanceName } from "../../src/persistence/InstanceName.ts";
 import { OrderProcessor } from "../../src/processor/OrderProcessor.ts";
 import * as PartitionsCluster from "../../src/processor/PartitionsCluster.ts";
@@ -52,11 +53,23 @@ const portOf = (name: string) => {
   return ports.get(name) as number;
 };
 
+/** A database that is always there, and tells what was asked of it in vain. */
+const databaseOf = (failed: (words: string) => void) =>
+  Layer.effect(
+    Database,
+    Effect.map(Database, (database) => ({
+      ...database,
+      failed: (error: unknown) =>
+        Effect.sync(() => failed(describe(error).words)),
+    })),
+  ).pipe(Layer.provide(Database.layerMemory));
+
 /** Starts an instance; closing the scope given back stops it. */
 const start = Effect.fnUntraced(function* (
   book: Book,
   name: string,
   isTaken: () => boolean = () => false,
+  failed: (words: string) => void = () => {},
 ) {
   const { url } = yield* TestDatabase;
   const scope = yield* Scope.fork(yield* Effect.scope);
@@ -70,7 +83,7 @@ const start = Effect.fnUntraced(function* (
             isTaken,
             taken: Effect.never,
           }),
-          Database.layerMemory,
+          databaseOf(failed),
           Postgres.layer({ url: Redacted.make(url), poolSize: 3 }),
         ]),
       ),
@@ -140,17 +153,14 @@ layer(layerSql, { excludeTestServices: true, timeout: 60_000 })(
             AS 'BEGIN RAISE EXCEPTION ''not now''; END'`;
           yield* sql`CREATE EVENT TRIGGER no_ddl ON ddl_command_start
             EXECUTE FUNCTION no_ddl()`;
-          yield* start(book, "third").pipe(
-            Effect.provide(
-              Logger.layer([
-                Logger.make(({ message }) => {
-                  said.push(String(message));
-                }),
-              ]),
-            ),
+          yield* start(
+            book,
+            "third",
+            () => false,
+            (words) => said.push(words),
           );
           yield* eventually("it says so", () =>
-            said.some((line) => line.includes("cannot join the cluster")),
+            said.some((words) => words.includes("not now")),
           );
           assert.strictEqual(book.owners.size, 0);
           yield* sql`DROP EVENT TRIGGER no_ddl`;
