@@ -27,7 +27,7 @@
  * partition was taken over, which fences the former owner, and keeps up to where
  * the partition's log is done.
  *
- * Half of each page is left for the next states of its orders (fillfactor).
+ * A good half of each page is left for the next states of its orders (fillfactor).
  *
  * `item_bytes` is how large `item_ids` is, derived by the database. It lets what
  * is read be bounded by its size, not by its number, before it is read.
@@ -69,7 +69,7 @@ export default Effect.gen(function* () {
       last_error text,
       CONSTRAINT orders_pkey PRIMARY KEY (order_id)
     ) WITH (
-      fillfactor = 50,
+      fillfactor = 45,
       autovacuum_vacuum_scale_factor = 0.02,
       autovacuum_analyze_scale_factor = 0.05
     )`;
