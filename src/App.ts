@@ -6,6 +6,11 @@ import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
 import { AppConfig, settingFaults } from "./AppConfig.ts";
 import * as Announcement from "./http/Announcement.ts";
 import * as HttpApp from "./http/HttpApp.ts";
+import { supervise } from "./instances/Supervisor.ts";
+import { Census } from "./operations/Census.ts";
+import * as Conservation from "./operations/Conservation.ts";
+import * as Observability from "./operations/Observability.ts";
+import { stopWithin } from "./operations/StopLimit.ts";
 import { Orders } from "./orders/Orders.ts";
 import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
@@ -13,8 +18,12 @@ import { Connections } from "./persistence/Connections.ts";
 import { Database } from "./persistence/Database.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
-import { Census } from "./processor/Census.ts";
-import * as Conservation from "./processor/Conservation.ts";
+import * as Arguments from "./platform/Arguments.ts";
+import {
+  type Instances,
+  type Runtime,
+  StartFailed,
+} from "./platform/Runtime.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
@@ -22,15 +31,6 @@ import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import type { BadSecret } from "./processor/WebhookSignature.ts";
-import * as Arguments from "./runtime/Arguments.ts";
-import * as Observability from "./runtime/Observability.ts";
-import {
-  type Instances,
-  type Runtime,
-  StartFailed,
-} from "./runtime/Runtime.ts";
-import { stopWithin } from "./runtime/StopLimit.ts";
-import { supervise } from "./runtime/Supervisor.ts";
 
 /** Who this process is, among those on one database. */
 interface Identity {

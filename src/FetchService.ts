@@ -14,8 +14,8 @@
 import { ConfigProvider, Effect, Exit, Fiber, type Layer } from "effect";
 import { run } from "./App.ts";
 import * as FetchServer from "./http/FetchServer.ts";
+import type { Runtime } from "./platform/Runtime.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
-import type { Runtime } from "./runtime/Runtime.ts";
 
 export interface FetchService {
   /** Answers a request as the service does over a socket. */

@@ -4,8 +4,8 @@ import { run } from "./App.ts";
 
 const runtime =
   "Deno" in globalThis
-    ? (await import("./runtime/deno.ts")).deno
-    : (await import("./runtime/node.ts")).node;
+    ? (await import("./platform/deno.ts")).deno
+    : (await import("./platform/node.ts")).node;
 
 // Deno has Node's signals, too.
 NodeRuntime.runMain(run(runtime), {

@@ -51,25 +51,27 @@ const roomOf = (path: string): string => {
 
 /** What each room may import besides itself. */
 const below: Readonly<Record<string, ReadonlyArray<string>>> = {
-  main: ["App", "runtime"],
-  FetchService: ["App", "http", "processor", "runtime"],
+  main: ["App", "platform"],
+  FetchService: ["App", "http", "processor", "platform"],
   App: [
-    ...["AppConfig", "runtime", "http", "orders", "processor", "persistence"],
-    ...["api", "domain"],
+    ...["AppConfig", "platform", "instances", "operations", "http", "orders"],
+    ...["processor", "persistence", "api", "domain"],
   ],
   AppConfig: [],
-  runtime: ["persistence", "api", "domain"],
+  instances: ["platform"],
+  platform: ["persistence", "domain"],
+  operations: ["orders", "processor", "persistence", "domain"],
   http: ["orders", "processor", "persistence", "api", "domain"],
-  orders: ["processor", "persistence", "api", "domain"],
-  processor: ["persistence", "api", "domain"],
-  persistence: ["migrations", "api", "domain"],
+  orders: ["processor", "persistence", "domain"],
+  processor: ["persistence", "domain"],
+  persistence: ["migrations", "domain"],
   api: ["domain"],
   domain: [],
   client: ["api", "domain"],
   migrations: [],
 };
 
-const isEdge = (path: string) => /^src\/(runtime\/|main\.ts$)/.test(path);
+const isEdge = (path: string) => /^src\/(platform\/|main\.ts$)/.test(path);
 
 /** Packages that run anywhere; all others are for the edge. */
 const isPortable = (specifier: string, path: string) =>
@@ -161,7 +163,7 @@ describe("this test", () => {
     ["src/domain/Order.ts", 'import type { A } from "../api/Api.ts";'],
     ["src/api/Api.ts", 'import {\n  type A,\n  B,\n} from "../http/Edge.ts";'],
     ["src/orders/Orders.ts", 'export * from "../http/Edge.ts";'],
-    ["src/http/Edge.ts", 'import * as A from "../runtime/node.ts";'],
+    ["src/http/Edge.ts", 'import * as A from "../platform/node.ts";'],
     ["src/http/Edge.ts", 'const A = await import("../App.ts");'],
     ["src/orders/Orders.ts", 'export type { A } from "../http/Edge.ts";'],
     ["src/orders/Orders.ts", 'import "../AppConfig.ts";'],
@@ -186,14 +188,14 @@ describe("this test", () => {
 
   it.each([
     ["src/http/A.ts", 'import { O } from "../orders/Orders.ts";'],
-    ["src/runtime/A.ts", 'import { A } from "node:http"; process.exit();'],
-    ["src/main.ts", 'import { node } from "./runtime/node.ts";'],
+    ["src/platform/A.ts", 'import { A } from "node:http"; process.exit();'],
+    ["src/main.ts", 'import { node } from "./platform/node.ts";'],
     ["src/http/A.ts", 'import { parse } from "lossless-json";'],
     ["src/http/A.ts", "// process.env, console.log, Date.now()"],
     ["src/http/A.ts", "/** new Date()\n * Deno and Bun */"],
     ["src/http/A.ts", 'const a = "process.env and console.log";'],
     ["src/http/A.ts", "const a = new Date(0);"],
-    ["src/http/A.ts", 'export const a = "src/runtime/node.ts";'],
+    ["src/http/A.ts", 'export const a = "src/platform/node.ts";'],
     ["src/http/A.ts", "const processor = process(order);"],
   ])("sees nothing wrong in %s: %s", (path, text) => {
     assert.strictEqual(found(path, text), 0);

@@ -11,7 +11,6 @@ import {
   Record,
   References,
 } from "effect";
-import type { OrderMetrics } from "../api/OrdersApi.ts";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import {
@@ -45,6 +44,17 @@ const placed = {
  * Statistics that somebody has damaged may count below 0. Callers are answered
  * all the same; `Conservation` says it in the log.
  */
+/** How the orders are doing. */
+export interface OrderMetrics {
+  /** Orders that are COMPLETED. */
+  readonly total_orders_processed: number;
+  readonly status_counts: Readonly<Record<OrderStatus, number>>;
+  /** Of the completing attempts; null before the first. */
+  readonly average_processing_time_seconds: number | null;
+  /** Null if none is PENDING. */
+  readonly oldest_pending_age_seconds: number | null;
+}
+
 const metricsOf = (tally: OrderTally): OrderMetrics => {
   const counts = Record.map(tally.counts, atLeastZero);
   return {

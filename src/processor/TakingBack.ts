@@ -68,7 +68,7 @@ export interface Looks {
 
 /**
  * Looks so long after an answer was lost. A statement that nobody waits for any
- * more ends within `statement_timeout`, 15 s (`runtime/Postgres.ts`): the last
+ * more ends within `statement_timeout`, 15 s (`platform/Postgres.ts`): the last
  * of these looks sees what became of it.
  */
 const millisInDoubt = [0, 1000, 3000, 7000, 16_000];

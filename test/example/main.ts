@@ -5,11 +5,11 @@
 import { NodeRuntime } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
 import { run } from "../../src/App.ts";
+import { node } from "../../src/platform/node.ts";
 import {
   Fulfilment,
   FulfilmentFailed,
 } from "../../src/processor/Fulfilment.ts";
-import { node } from "../../src/runtime/node.ts";
 
 const warehouse = Layer.succeed(Fulfilment, {
   fulfil: (order) =>

@@ -1,6 +1,6 @@
 /**
  * Clients that are slow, or do nothing at all, are no trouble for the others,
- * and are cut off (`runtime/HttpListener.ts`: 10 s for the headers, looked at every 5 s).
+ * and are cut off (`platform/HttpListener.ts`: 10 s for the headers, looked at every 5 s).
  */
 import { ManagedRuntime } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";

@@ -2,7 +2,7 @@
 import { ManagedRuntime } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { startFetch } from "../../src/FetchService.ts";
-import { node } from "../../src/runtime/node.ts";
+import { node } from "../../src/platform/node.ts";
 import { until } from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { Api, assertProblem } from "./api.ts";

@@ -16,7 +16,7 @@ import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
-import * as Embedded from "../../src/runtime/Embedded.ts";
+import * as Embedded from "../../src/platform/Embedded.ts";
 import { before, synced, unsynced } from "../support/watchedDisk.ts";
 
 /** Changes that were answered. */

@@ -13,7 +13,7 @@ import {
 } from "../../src/persistence/Migrations.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
-import * as Postgres from "../../src/runtime/Postgres.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import { freePort, startPostgres } from "../support/postgresServer.ts";
 import { until } from "../support/serviceProcess.ts";
 import { TestDatabase } from "../support/testDatabase.ts";

@@ -11,8 +11,8 @@ import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
-import * as Embedded from "../../src/runtime/Embedded.ts";
-import { sessionSettings } from "../../src/runtime/Postgres.ts";
+import * as Embedded from "../../src/platform/Embedded.ts";
+import { sessionSettings } from "../../src/platform/Postgres.ts";
 import { assertTallyIsCount, newOrder, shown } from "./orderRepositorySuite.ts";
 
 const temporaryDirectory = Effect.acquireRelease(

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { PGlite } from "@electric-sql/pglite";
 import { Effect } from "effect";
 import { SqlClient } from "effect/sql";
-import * as Embedded from "../../src/runtime/Embedded.ts";
+import * as Embedded from "../../src/platform/Embedded.ts";
 import {
   runtimes,
   spawnService,

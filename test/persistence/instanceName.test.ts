@@ -17,7 +17,7 @@ import {
   InstanceName,
   type NameTaken,
 } from "../../src/persistence/InstanceName.ts";
-import * as Postgres from "../../src/runtime/Postgres.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import { until } from "../support/serviceProcess.ts";
 import { layerSql, TestDatabase } from "../support/testDatabase.ts";
 

@@ -11,7 +11,7 @@ import {
   migrationsTable,
   newestMigration,
 } from "../../src/persistence/Migrations.ts";
-import * as Postgres from "../../src/runtime/Postgres.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import {
   spawnService,
   startService,

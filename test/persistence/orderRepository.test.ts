@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing";
 import { Connections } from "../../src/persistence/Connections.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositoryMemory from "../../src/persistence/OrderRepositoryMemory.ts";
-import * as Embedded from "../../src/runtime/Embedded.ts";
+import * as Embedded from "../../src/platform/Embedded.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 import { orderRepositorySuite, Subject } from "./orderRepositorySuite.ts";
 import { sqlSubject } from "./sqlSubject.ts";

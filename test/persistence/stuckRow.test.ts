@@ -10,7 +10,7 @@ import { Partition } from "../../src/domain/Partition.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
-import * as Postgres from "../../src/runtime/Postgres.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { assertTallyIsCount, id, newOrder } from "./orderRepositorySuite.ts";
 

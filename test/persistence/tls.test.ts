@@ -2,7 +2,7 @@
 import { assert, layer } from "@effect/vitest";
 import { Context, Effect, Exit, Layer, Logger, Redacted } from "effect";
 import { SqlClient } from "effect/sql";
-import * as Postgres from "../../src/runtime/Postgres.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import { startTlsPostgres, type TlsPostgres } from "../support/certificate.ts";
 import { startPostgres } from "../support/postgresServer.ts";
 import { until } from "../support/serviceProcess.ts";

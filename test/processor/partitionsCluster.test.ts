@@ -10,9 +10,9 @@ import { type Partition, partitions } from "../../src/domain/Partition.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { describe } from "../../src/persistence/DatabaseFault.ts";
 import { InstanceName } from "../../src/persistence/InstanceName.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import { OrderProcessor } from "../../src/processor/OrderProcessor.ts";
 import * as PartitionsCluster from "../../src/processor/PartitionsCluster.ts";
-import * as Postgres from "../../src/runtime/Postgres.ts";
 import { until } from "../support/serviceProcess.ts";
 import { layerSql, TestDatabase } from "../support/testDatabase.ts";
 

@@ -6,7 +6,7 @@ import * as ReactivityModule from "effect/reactivity/Reactivity";
 import type { SqlClient, SqlError } from "effect/sql";
 import { inject } from "vitest";
 import type { Connections } from "../../src/persistence/Connections.ts";
-import * as Postgres from "../../src/runtime/Postgres.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 
 export class TestDatabase extends Context.Service<
   TestDatabase,

@@ -3,7 +3,7 @@ import { get } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { setImmediate as nextRound } from "node:timers/promises";
 import { afterEach, assert, describe, it } from "vitest";
-import { ManySocketServer } from "../../src/runtime/ManySocketServer.ts";
+import { ManySocketServer } from "../../src/platform/ManySocketServer.ts";
 import { freePort } from "../support/postgresServer.ts";
 
 describe.runIf(process.platform === "linux")("a server of many sockets", () => {

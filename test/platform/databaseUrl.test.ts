@@ -1,7 +1,7 @@
 /** `DATABASE_URL`: its hosts, and what its `sslmode` asks for. */
 import { assert, describe, it } from "@effect/vitest";
 import { Redacted, Result } from "effect";
-import * as DatabaseUrl from "../../src/runtime/DatabaseUrl.ts";
+import * as DatabaseUrl from "../../src/platform/DatabaseUrl.ts";
 
 const parsed = (url: string) => Result.getOrThrow(DatabaseUrl.parse(url));
 

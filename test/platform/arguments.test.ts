@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
-import { parse } from "../../src/runtime/Arguments.ts";
+import { parse } from "../../src/platform/Arguments.ts";
 
 describe("the command line", () => {
   it.effect("may be empty: one instance", () =>

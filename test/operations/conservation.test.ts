@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect, Layer, Logger, Metric, Ref } from "effect";
+import { Census } from "../../src/operations/Census.ts";
+import * as Conservation from "../../src/operations/Conservation.ts";
 import {
   OrderRepository,
   type OrderTally,
 } from "../../src/persistence/OrderRepository.ts";
-import { Census } from "../../src/processor/Census.ts";
-import * as Conservation from "../../src/processor/Conservation.ts";
 
 const counts = {
   PENDING: 1,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Cause, Deferred, Duration, Effect, Exit, Fiber } from "effect";
 import { TestClock } from "effect/testing";
-import { stopWithin } from "../../src/runtime/StopLimit.ts";
+import { stopWithin } from "../../src/operations/StopLimit.ts";
 
 /** A service that takes `stopping` to give back what it has acquired. */
 const started = Effect.fnUntraced(function* (stopping: Duration.Input) {

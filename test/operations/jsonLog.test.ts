@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Cause, Clock, Console, Effect, Logger, Schema } from "effect";
 import { TestClock } from "effect/testing";
-import * as JsonLog from "../../src/runtime/JsonLog.ts";
+import * as JsonLog from "../../src/operations/JsonLog.ts";
 
 /** What is written when `logged` has been logged. */
 const written = Effect.fnUntraced(function* (logged: Effect.Effect<unknown>) {

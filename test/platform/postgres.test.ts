@@ -1,6 +1,6 @@
 /** How the connections to PostgreSQL are divided. */
 import { assert, describe, it } from "vitest";
-import { sharesOf } from "../../src/runtime/Postgres.ts";
+import { sharesOf } from "../../src/platform/Postgres.ts";
 
 describe("the connections", () => {
   it.each([

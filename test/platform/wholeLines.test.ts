@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { assert, describe, it } from "@effect/vitest";
-import { wholeLines } from "../../src/runtime/WholeLines.ts";
+import { wholeLines } from "../../src/platform/WholeLines.ts";
 
 /** What comes out, chunk by chunk, when `chunks` go in. */
 const passedOn = async (chunks: ReadonlyArray<string>) => {

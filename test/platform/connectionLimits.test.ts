@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, assert, describe, it } from "vitest";
-import * as ConnectionLimits from "../../src/runtime/ConnectionLimits.ts";
-import { ManySocketServer } from "../../src/runtime/ManySocketServer.ts";
+import * as ConnectionLimits from "../../src/platform/ConnectionLimits.ts";
+import { ManySocketServer } from "../../src/platform/ManySocketServer.ts";
 import { freePort } from "../support/postgresServer.ts";
 
 /** More than a kernel takes for a reader who reads nothing. */

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Fiber, Logger } from "effect";
 import { TestClock } from "effect/testing";
-import type { Ended } from "../../src/runtime/Runtime.ts";
-import { supervise } from "../../src/runtime/Supervisor.ts";
+import { supervise } from "../../src/instances/Supervisor.ts";
+import type { Ended } from "../../src/platform/Runtime.ts";
 
 interface Started {
   readonly number: number;

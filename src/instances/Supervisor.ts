@@ -14,7 +14,7 @@ import {
   type Instance,
   type Instances,
   StartFailed,
-} from "./Runtime.ts";
+} from "../platform/Runtime.ts";
 
 export interface SupervisorOptions {
   readonly count: number;

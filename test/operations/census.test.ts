@@ -3,6 +3,7 @@ import { Clock, Context, Effect, Layer, Queue, Ref } from "effect";
 import { SqlClient } from "effect/sql";
 import { TestClock } from "effect/testing";
 import { Partition } from "../../src/domain/Partition.ts";
+import { Census } from "../../src/operations/Census.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import {
   type Counted,
@@ -11,7 +12,6 @@ import {
   RepositoryUnavailable,
 } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
-import { Census } from "../../src/processor/Census.ts";
 import { newOrder } from "../persistence/orderRepositorySuite.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 
