@@ -16,6 +16,7 @@ const headersKnown = new Set([
   ...["connection", "keep-alive", "location", "etag", "link", "allow"],
   ...["idempotent-replayed", "retry-after", "x-content-type-options"],
   ...["referrer-policy", "content-security-policy"],
+  ...["vary", "cache-control", "content-encoding"],
 ]);
 
 const fault = (kind: string, detail: string): ReadonlyArray<Fault> => [

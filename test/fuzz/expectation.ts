@@ -138,7 +138,7 @@ const judgeParameter: Readonly<Record<string, (text: string) => Sure>> = {
     return /^0\d*[1-9]\d*$/.test(text) ? "unsure" : "invalid";
   },
   cursor: (text) =>
-    /^\d+\.\d+$/.test(Buffer.from(text, "base64url").toString("latin1"))
+    /^\d+$/.test(Buffer.from(text, "base64url").toString("latin1"))
       ? "unsure"
       : "invalid",
   user_id: (text) => {

@@ -128,7 +128,7 @@ describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
     for (const connection of slow) {
       connection.socket.write(
         latin1(
-          `POST /api/orders/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`,
+          `POST /api/orders/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`,
         ),
       );
     }
