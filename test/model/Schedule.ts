@@ -132,6 +132,8 @@ export type Step =
 export interface Schedule {
   /** What the random waits are drawn from. */
   readonly jitter: number;
+  /** Whether a log is read in stretches of few orders. */
+  readonly hasShortReads?: boolean;
   readonly steps: ReadonlyArray<Step>;
 }
 
@@ -144,9 +146,13 @@ export const schedules = (stepsMax: number): Arbitrary.Arbitrary<Schedule> =>
   Arbitrary.map(
     Arbitrary.all({
       jitter: Arbitrary.schema(Jitter),
+      hasShortReads: Arbitrary.schema(Schema.Boolean),
       steps: Arbitrary.array(Arbitrary.schema(Step), { maxLength: stepsMax }),
     }),
-    ({ jitter, steps }) => ({ jitter, steps: [{ _tag: "Start" }, ...steps] }),
+    ({ steps, ...rest }) => ({
+      ...rest,
+      steps: [{ _tag: "Start" }, ...steps],
+    }),
   );
 
 /** The same, with so many orders placed at once somewhere in it. */
@@ -231,10 +237,11 @@ export const describeStep = (step: Step): string => {
 };
 
 /** A schedule as a list that can be read. */
-export const describeSchedule = ({ steps }: Schedule): string =>
-  steps
-    .map(
+export const describeSchedule = ({ hasShortReads, steps }: Schedule): string =>
+  [
+    ...(hasShortReads === true ? ["     (the log is read in pieces)"] : []),
+    ...steps.map(
       (step, index) =>
         `${String(index + 1).padStart(3)}. ${describeStep(step)}`,
-    )
-    .join("\n");
+    ),
+  ].join("\n");

@@ -56,6 +56,7 @@ import {
   type Schedule,
   type Step,
 } from "./Schedule.ts";
+import * as ShortReads from "./ShortReads.ts";
 import { type Happen, type Member, settings, Witness } from "./Witness.ts";
 
 /** Something happened that must not, or did not happen that must. */
@@ -141,7 +142,10 @@ export interface PlayOptions {
   readonly mutants?: Mutants | undefined;
 }
 
-const make = Effect.fnUntraced(function* (options: PlayOptions) {
+const make = Effect.fnUntraced(function* (
+  { hasShortReads }: Schedule,
+  options: PlayOptions,
+) {
   const memory = yield* Effect.flatMap(Scope.make(), (scope) =>
     Layer.buildWithMemoMap(
       OrderRepositoryMemory.layer,
@@ -152,7 +156,11 @@ const make = Effect.fnUntraced(function* (options: PlayOptions) {
   const context = yield* Effect.context<never>();
   const late = LateCommits.make(Context.get(memory, OrderRepository));
   const witness = yield* Witness.make(
-    (options.mutate ?? identity)(late.repository),
+    (options.mutate ?? identity)(
+      hasShortReads === true
+        ? ShortReads.make(late.repository)
+        : late.repository,
+    ),
     late.commits,
   );
   const faults: Faults = {
@@ -929,7 +937,7 @@ export const play = (
   options: PlayOptions = {},
 ): Effect.Effect<string, Broken> =>
   Effect.gen(function* () {
-    const world = yield* make(options);
+    const world = yield* make(schedule, options);
     yield* Effect.andThen(
       Effect.forEach(schedule.steps, world.step, { discard: true }),
       world.recover,
