@@ -39,10 +39,11 @@ const startReceiver = async () => {
     request.on("data", (piece) => pieces.push(piece));
     request.on("end", () => {
       const order = JSON.parse(Buffer.concat(pieces).toString("utf8"));
+      const isFirst = !received.has(order.order_id);
       received.set(order.order_id, contentKey(order));
       const kind = Math.round(order.total_amount * 100) % 40;
       if (kind === 0) response.writeHead(422).end("no \0 \ufffd such");
-      else if (kind === 1 && order.attempt === 1) response.writeHead(503).end();
+      else if (kind === 1 && isFirst) response.writeHead(503).end();
       else response.writeHead(200).end();
     });
   });
