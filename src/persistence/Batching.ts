@@ -116,11 +116,13 @@ export const make = <In, Out, E>({
   const next = () => {
     if (weight === undefined) return waiting.splice(0, size);
     let sum = 0;
-    const tooMuch = waiting.findIndex(({ input }, index) => {
+    let count = 0;
+    for (const { input } of waiting) {
       sum += weight.weigh(input);
-      return index > 0 && sum > weight.max;
-    });
-    return waiting.splice(0, tooMuch === -1 ? size : Math.min(tooMuch, size));
+      if (count === size || (count > 0 && sum > weight.max)) break;
+      count += 1;
+    }
+    return waiting.splice(0, count);
   };
 
   const runNext = Effect.withFiber((fiber) => {
