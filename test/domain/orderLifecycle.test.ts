@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Duration, Schema } from "effect";
 import {
+  type AttemptOutcome,
   afterFailure,
   afterUnmade,
+  endOf,
   type FailedAttempt,
   moves,
   type RetryPolicy,
@@ -195,6 +197,55 @@ describe("after an attempt that was not made", () => {
       assert.strictEqual(unmadeWaitOf(given, pause), pause);
     },
   );
+});
+
+describe("the end of an attempt", () => {
+  const policy = {
+    maxAttempts: 3,
+    base: Duration.seconds(1),
+    cap: Duration.minutes(5),
+  };
+  const end = (outcome: AttemptOutcome, attempts: number) =>
+    endOf(outcome, { attempts, begun: 7 }, policy, 0);
+
+  it("is the work's, where it was done", () => {
+    assert.deepStrictEqual(end({ _tag: "Done" }, 3), { move: "complete" });
+  });
+
+  it("goes by the same policy, whether it failed or was lost", () => {
+    const failed = end({ _tag: "Failed", error: "no" }, 2);
+    assert.deepStrictEqual(failed, {
+      move: "postpone",
+      wait: Duration.seconds(2),
+      error: "no",
+    });
+    const lost = end({ _tag: "Lost" }, 2);
+    assert.deepInclude(lost, { move: "postpone", wait: Duration.seconds(2) });
+    assert.strictEqual(end({ _tag: "Lost" }, 3).move, "bury");
+    assert.strictEqual(end({ _tag: "Failed", error: "no" }, 3).move, "bury");
+    const final = { _tag: "Failed", error: "no", final: true } as const;
+    assert.strictEqual(end(final, 1).move, "bury");
+  });
+
+  it("spends nothing where it was not made, however often", () => {
+    const away = end({ _tag: "NotMade", error: "away" }, 3);
+    // By its seventh beginning, and no longer than half a minute.
+    assert.deepStrictEqual(away, {
+      move: "release",
+      wait: Duration.seconds(30),
+      error: "away",
+    });
+    // Cut off by a drain, it is due at once.
+    assert.deepInclude(end({ _tag: "NotMade" }, 3), {
+      move: "release",
+      wait: Duration.zero,
+    });
+  });
+
+  it("keeps no more of an error than has room", () => {
+    const failed = end({ _tag: "Failed", error: "x".repeat(9000) }, 3);
+    assert.strictEqual(failed.move === "bury" && failed.error.length, 2000);
+  });
 });
 
 describe("the moves of an order", () => {
