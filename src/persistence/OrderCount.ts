@@ -6,6 +6,7 @@
 import { Effect } from "effect";
 import type { SqlClient, SqlError } from "effect/sql";
 import type { LogHorizon } from "./LogHorizon.ts";
+import { settle } from "./OrderLog.ts";
 import type { Counted, CountPlace } from "./OrderRepository.ts";
 
 type Row =
@@ -28,14 +29,14 @@ export const step = (
   after: CountPlace | undefined,
   limit: number,
 ): Effect.Effect<Counted, SqlError.SqlError> =>
-  Effect.suspend(() => {
+  Effect.flatMap(settle(sql, horizon), (settledTo) => {
     const isAhead = sql`seq > ${String(after?.seq ?? 0n)}::text::bigint`;
     return Effect.map(
       sql<Row>`
         WITH last AS MATERIALIZED (
           SELECT seq FROM orders
           WHERE ${isAhead}
-            AND seq <= ${String(horizon.settledTo())}::text::bigint
+            AND seq <= ${String(settledTo)}::text::bigint
           ORDER BY seq
           OFFSET ${limit - 1}::integer LIMIT 1
         )

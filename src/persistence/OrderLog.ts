@@ -11,7 +11,7 @@
  * `LogHorizon` says how far the place may move.
  */
 import { Effect } from "effect";
-import type { SqlClient } from "effect/sql";
+import type { SqlClient, SqlError } from "effect/sql";
 import type { Partition } from "../domain/Partition.ts";
 import * as LogHorizon from "./LogHorizon.ts";
 import type { Epoch, LogPlace, LogRead, OpenOrder } from "./OrderRepository.ts";
@@ -19,6 +19,30 @@ import type { Statements } from "./Statements.ts";
 
 /** The most rows of one partition that are read at once. */
 const rowsMax = 2000;
+
+/** Selects the moment of a statement (`LogHorizon`). */
+const moment = `
+  SELECT last_value AS last,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
+  FROM orders_seq`;
+
+/**
+ * Looks how far the log is settled, for those who read no partition: once to note
+ * a number, and once to see whether all that could be below it has ended.
+ */
+export const settle = (
+  sql: SqlClient.SqlClient,
+  horizon: LogHorizon.LogHorizon,
+): Effect.Effect<LogPlace, SqlError.SqlError> => {
+  const look = Effect.suspend(() => {
+    const settled = horizon.asking();
+    return Effect.map(sql<LogHorizon.Moment>`${sql.literal(moment)}`, ([at]) =>
+      at === undefined ? horizon.settledTo() : settled(at),
+    );
+  });
+  return Effect.andThen(look, look);
+};
 
 interface LogAsked {
   readonly partition: Partition;
@@ -106,12 +130,7 @@ export const make = (
             ${asked.map((_) => String(_.after))}::text[]::bigint[],
             ${asked.map((_) => _.limit)}::integer[]
           ) WITH ORDINALITY AS asked (partition, after, "limit", n)
-          CROSS JOIN (
-            SELECT last_value AS last,
-              pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-              pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
-            FROM orders_seq
-          ) AS moment
+          CROSS JOIN (${sql.literal(moment)}) AS moment
           LEFT JOIN LATERAL (
             SELECT * FROM (
               SELECT rows.*, count(*) OVER () AS scanned,

@@ -421,6 +421,8 @@ const faultsOfPlans = Effect.gen(function* () {
     const recorded = yield* during(effect as Effect.Effect<unknown, unknown>);
     assert.isAtLeast(recorded.length, 1, name);
     for (const statement of recorded) {
+      // How far the log is settled is asked of no order.
+      if (!/\borders\b/.test(statement.text)) continue;
       const [custom = [], generic = []] = yield* plansOf(statement);
       for (const [kind, plan] of Object.entries({ custom, generic })) {
         const scans = plan.filter((node) => node["Relation Name"] === "orders");
