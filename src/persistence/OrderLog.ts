@@ -93,7 +93,13 @@ const openOrder = (row: OpenRow): OpenOrder => ({
       : undefined,
 });
 
-/** Only rows with something to say are sent: open ones, and the last read. */
+const later = (one: LogPlace, other: LogPlace) => (one > other ? one : other);
+
+/**
+ * Only rows with something to say are sent: open ones, and the last read. At the
+ * end of the log all that is settled has been read, also where a partition has no
+ * order: its place moves on with the others'.
+ */
 const logRead = (
   { after, limit }: LogAsked,
   rows: ReadonlyArray<LogRow>,
@@ -101,16 +107,24 @@ const logRead = (
 ): LogRead => {
   const last = rows.at(-1);
   if (last === undefined || last.is_open === null) {
-    return { open: [], readTo: after, isEnd: true, settledTo };
+    return {
+      open: [],
+      readTo: later(after, settledTo),
+      isEnd: true,
+      settledTo,
+    };
   }
-  const open = rows.filter((row) => row.is_open).slice(0, limit);
-  const hasMore = Number(last.nth) > limit;
-  return {
-    open: open.map(openOrder),
-    readTo: hasMore ? (open.at(-1)?.seq ?? after) : last.seq,
-    isEnd: !hasMore && Number(last.scanned) < rowsMax,
-    settledTo,
-  };
+  const open = rows
+    .filter((row) => row.is_open)
+    .slice(0, limit)
+    .map(openOrder);
+  if (Number(last.nth) > limit) {
+    const readTo = open.at(-1)?.seq ?? after;
+    return { open, readTo, isEnd: false, settledTo };
+  }
+  const isEnd = Number(last.scanned) < rowsMax;
+  const readTo = isEnd ? later(last.seq, settledTo) : last.seq;
+  return { open, readTo, isEnd, settledTo };
 };
 
 export const make = (
