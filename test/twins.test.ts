@@ -98,7 +98,12 @@ describe("two processes with one name", () => {
       Effect.gen(function* () {
         const { url } = yield* TestDatabase;
         const first = yield* start(url);
-        yield* Effect.promise(() => untilWhole(first.url));
+        yield* Effect.promise(async () => {
+          await untilWhole(first.url);
+          // One for each partition: where one has begun, its owner has claimed.
+          for (let n = 0; n < 32; n += 1) await place(first.url, `A${n}`);
+          for (let n = 0; n < 32; n += 1) await beginOf(first.url, `A${n}`);
+        });
         first.child.kill("SIGSTOP");
         const sql = yield* SqlClient.SqlClient;
         const second = yield* start(url);
