@@ -20,9 +20,13 @@ import type { Statements } from "./Statements.ts";
 /** The most rows of one partition that are read at once. */
 const rowsMax = 2000;
 
+/** The last number taken: a new sequence has one to give, and has given none. */
+export const lastNumber =
+  "CASE WHEN is_called THEN last_value ELSE last_value - 1 END";
+
 /** Selects the moment of a statement (`LogHorizon`). */
 const moment = `
-  SELECT last_value AS last,
+  SELECT ${lastNumber} AS last,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
   FROM orders_seq`;

@@ -5,6 +5,7 @@
 import { Effect } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import type { LogHorizon } from "./LogHorizon.ts";
+import { lastNumber } from "./OrderLog.ts";
 import type { OrderTally } from "./OrderRepository.ts";
 
 /** Slots of the statistics; see `migrations/0001_orders.ts`. */
@@ -92,7 +93,7 @@ export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
     const settledTo = horizon.settledTo();
     return Effect.map(
       sql<TallyRow>`
-        SELECT counts.*, log.seq AS oldest, last_value AS last,
+        SELECT counts.*, log.seq AS oldest, ${sql.literal(lastNumber)} AS last,
           CASE WHEN coalesce(log.seq, aside.seq) IS NOT NULL
             THEN greatest(0, extract(epoch FROM
               now() - least(log.created_at, aside.created_at)))::float8

@@ -2,9 +2,14 @@
  * The law of the horizon, over any order in which transactions take numbers and
  * end, and statements are made and answered.
  */
-import { assert, describe, it } from "@effect/vitest";
-import { Arbitrary, Effect, Schema } from "effect";
+import { assert, describe, it, layer } from "@effect/vitest";
+import { Arbitrary, Effect, Layer, Schema } from "effect";
+import { Partition } from "../../src/domain/Partition.ts";
+import { Database } from "../../src/persistence/Database.ts";
 import * as LogHorizon from "../../src/persistence/LogHorizon.ts";
+import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
+import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import * as TestDatabase from "../support/testDatabase.ts";
 
 /** A transaction of the database: its id, its numbers, and whether it is open. */
 interface Transaction {
@@ -97,4 +102,26 @@ describe("the horizon of the log", () => {
     assert.strictEqual(horizon.settledTo(), 5n);
     assert.strictEqual(at(9n, 10n, 10n), 7n);
   });
+});
+
+layer(
+  OrderRepositorySql.layer.pipe(
+    Layer.provideMerge(Database.layer),
+    Layer.provide(TestDatabase.layerSql),
+  ),
+  { excludeTestServices: true },
+)("the log of a new database", (it) => {
+  it.effect(
+    "is settled up to nothing: its first number is yet to be taken",
+    () =>
+      Effect.gen(function* () {
+        yield* (yield* Database).migrated;
+        const repository = yield* OrderRepository;
+        for (let n = 0; n < 5; n += 1) {
+          const read = yield* repository.readLog(Partition.make(3), 0n, 10);
+          assert.strictEqual(read.settledTo, 0n);
+          assert.strictEqual(read.readTo, 0n);
+        }
+      }),
+  );
 });
