@@ -96,9 +96,9 @@ const startParams = [
   ...[
     "fsync=on",
     "wal_sync_method=fsync",
-    // The operating system caches the same files: 128 MB of them are in memory
-    // twice, whether they are used or not.
-    "shared_buffers=16MB",
+    // All of it is in memory, used or not. Half of PostgreSQL's 128 MB is as
+    // fast; a quarter takes 1.05 times the CPU for an order, an eighth 1.2.
+    "shared_buffers=64MB",
   ].flatMap((setting) => ["-c", setting]),
 ];
 

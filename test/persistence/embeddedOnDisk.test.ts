@@ -166,8 +166,8 @@ describe("PGlite", () => {
         [
           "fsync=on",
           "full_page_writes=on",
-          // In pages of 8 KiB: 16 MB.
-          "shared_buffers=2048",
+          // In pages of 8 KiB: 64 MB.
+          "shared_buffers=8192",
           "synchronous_commit=on",
           "wal_sync_method=fsync",
         ],
