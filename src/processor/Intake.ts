@@ -12,7 +12,8 @@
  * memory. Orders that come due some other way are found by the next poll.
  *
  * Each order of the log is met once: what is read was taken up here before the
- * next is read. What appears behind that is found by `TakingBack`.
+ * next is read. What appears behind that is found by `TakingBack`, which has it
+ * read again from there.
  */
 import { Duration, Effect, Exit, Queue } from "effect";
 import type { OrderId } from "../domain/Order.ts";
@@ -31,6 +32,8 @@ export interface Intake {
   readonly startAt: (place: LogPlace) => void;
   /** Up to where the log was read. */
   readonly readTo: () => LogPlace;
+  /** Has the log read again after a place: something appeared behind it. */
+  readonly readAgain: (place: LogPlace) => void;
   /** Tells of a PENDING order. Never waits, never fails. */
   readonly handOver: (due: DueOrder) => void;
   /** There may be due orders in the table that nobody hands over. */
@@ -123,9 +126,12 @@ export const make = Effect.fnUntraced(function* (
     const lost: Array<Underway> = [];
     while (room() > 0) {
       const before = new Set(inHand);
-      const read = yield* repository.readLog(partition, readTo, room());
+      const from = readTo;
+      const read = yield* repository.readLog(partition, from, room());
       const taken = takeAll(read.open, before);
       lost.push(...taken.lost);
+      // Told to read again meanwhile, it goes back, not on.
+      if (readTo < from) continue;
       readTo = taken.untaken === undefined ? read.readTo : taken.untaken - 1n;
       if (taken.untaken === undefined && read.isEnd) return lost;
     }
@@ -138,6 +144,12 @@ export const make = Effect.fnUntraced(function* (
       readTo = place;
     },
     readTo: () => readTo,
+    readAgain: (place) => {
+      if (place >= readTo) return;
+      readTo = place;
+      behind = true;
+      Queue.offerUnsafe(wake, undefined);
+    },
     handOver: (due) => {
       if (!take(due)) behind = true;
     },

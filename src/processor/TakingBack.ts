@@ -38,10 +38,10 @@ export interface TakingBackOptions {
     "keepPlace" | "readLog"
   >;
   readonly attemptEnd: AttemptEnd;
-  /** What the actor has in hand is not lost; what appeared late, it gets. */
+  /** What is in hand is not lost; what appeared late is to be read again. */
   readonly intake: Pick<
     Intake,
-    "handOver" | "inHandNow" | "isInHand" | "readTo"
+    "inHandNow" | "isInHand" | "readAgain" | "readTo"
   >;
 }
 
@@ -143,20 +143,24 @@ export const make = Effect.fnUntraced(function* (
       discard: true,
     });
 
-  /** One stretch of the log: what is not in hand there is lost, or late. */
+  /**
+   * One stretch of the log: what is not in hand there is lost, or late. Gives
+   * what is lost. From the first that is late on it is read again: there may be
+   * more of them than the mailbox holds.
+   */
   const lookAt = (
     open: ReadonlyArray<OpenOrder>,
     readTo: LogPlace,
     before: ReadonlySet<OrderId>,
-  ) =>
-    open.flatMap((order) => {
-      const { order_id } = order;
-      if (order.seq > readTo) return [];
-      if (before.has(order_id) || intake.isInHand(order_id)) return [];
-      if (order.underway !== undefined) return [order.underway];
-      intake.handOver(order);
-      return [];
-    });
+  ) => {
+    const left = open.filter(
+      ({ order_id, seq }) =>
+        seq <= readTo && !before.has(order_id) && !intake.isInHand(order_id),
+    );
+    const late = left.find(({ underway }) => underway === undefined);
+    if (late !== undefined) intake.readAgain(late.seq - 1n);
+    return left.flatMap(({ underway }) => underway ?? []);
+  };
 
   /** Gives the place up to which all is done now. */
   const look = Effect.fnUntraced(function* (epoch: Epoch, from: LogPlace) {

@@ -313,7 +313,7 @@ const overUnsettled = takesBack(({ repository }) => ({
 }));
 
 const lookingForLostOnly = takesBack(({ intake }) => ({
-  intake: { ...intake, handOver: () => {} },
+  intake: { ...intake, readAgain: () => {} },
 }));
 
 /** Goes on after all that it has read, and not only after what it took. */

@@ -17,6 +17,9 @@ import * as TestDatabase from "../support/testDatabase.ts";
 
 const partition = Partition.make(7);
 
+/** Many more than a mailbox holds. */
+const earlyOrders = 1500;
+
 const service = PartitionsLocal.layer.pipe(
   Layer.provideMerge(
     OrderProcessor.layer({
@@ -61,17 +64,19 @@ layer(service, { excludeTestServices: true })("late commits", (it) => {
         const early = yield* Effect.forkChild(
           sql.withTransaction(
             Effect.gen(function* () {
-              const [row] = yield* sql<{ seq: bigint }>`
+              const rows = yield* sql<{ seq: bigint }>`
                 INSERT INTO orders
                   (order_id, user_id, item_ids, total_amount, partition, seq)
-                SELECT 'EARLY', 'U', '[1]', 1, ${partition}::smallint,
+                SELECT 'EARLY' || n, 'U', '[1]', 1, ${partition}::smallint,
                   nextval('orders_seq')
+                FROM generate_series(1, ${earlyOrders}::integer) AS n
                 WHERE pg_current_xact_id() IS NOT NULL
                 RETURNING seq`;
-              yield* sql`UPDATE order_statistics
-                SET accepted = accepted + 1, pending = pending + 1
+              yield* sql`UPDATE order_statistics SET
+                accepted = accepted + ${earlyOrders}::integer,
+                pending = pending + ${earlyOrders}::integer
                 WHERE slot = 63`;
-              yield* Deferred.succeed(placed, row?.seq ?? 0n);
+              yield* Deferred.succeed(placed, rows[0]?.seq ?? 0n);
               yield* Deferred.await(mayCommit);
             }),
           ),
@@ -87,7 +92,13 @@ layer(service, { excludeTestServices: true })("late commits", (it) => {
         assert.isTrue(read.settledTo < seq);
         yield* Deferred.succeed(mayCommit, undefined);
         yield* Fiber.join(early);
-        yield* isCompleted("EARLY");
+        yield* repository.tally.pipe(
+          Effect.repeat({
+            until: ({ counts }) => counts.COMPLETED === earlyOrders + 2,
+            schedule: Schedule.spaced("50 millis"),
+          }),
+          Effect.timeout("20 seconds"),
+        );
       }),
     60_000,
   );

@@ -76,7 +76,7 @@ const start = Effect.fnUntraced(function* (options: {
       readTo: () => 1_000_000n,
       isInHand: (order_id) => options.inHand?.includes(order_id) === true,
       inHandNow: () => new Set(),
-      handOver: () => {},
+      readAgain: () => {},
     },
   });
   yield* Effect.forkScoped(takingBack.run({ epoch: 4, place: 0n }));
