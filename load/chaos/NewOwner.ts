@@ -21,6 +21,7 @@ import {
   OrderRepository,
 } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import { beginOne, completeOne } from "../../test/support/oneOrder.ts";
 
 export interface NewOwner {
   /** Ends an attempt as lost and begins the next; that, if it came to be. */
@@ -79,14 +80,15 @@ export const open = (databaseUrl: string): NewOwner => {
           );
           // As the owner that it stands in for: the partition stays where it is.
           const epoch = yield* repository.epoch(partition);
-          const begun = yield* repository.begin(order_id, epoch);
+          const begun = yield* beginOne(repository, order_id, epoch);
           return Option.map(begun, (_) => ({
             order_id,
             attempt: _.attempt,
           })).pipe(Option.getOrUndefined);
         }),
       ),
-    complete: (attempt) => ask((repository) => repository.complete(attempt)),
+    complete: (attempt) =>
+      ask((repository) => completeOne(repository, attempt)),
     close: () => runtime.dispose(),
   };
 };

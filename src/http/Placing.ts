@@ -1,20 +1,17 @@
 /**
  * `POST /api/orders/`: what this service is asked most.
  *
- * An order that is taken in does not pass the router and the builder of the
- * API: there, each request copies all services around it, twice, and keeps the
- * copies until its order is committed. What is refused goes on to them, with
- * the refusal, so that there is one place where refusals are put in words.
+ * It is answered before the router and the builder of the API: there, each
+ * request copies all services around it, twice, and keeps the copies until its
+ * order is committed. They have the same handler, for the documents and for
+ * paths that are written in other ways.
  */
+import { Context, Effect, Layer, Schema, SchemaIssue } from "effect";
 import {
-  Context,
-  Effect,
-  Layer,
-  References,
-  Schema,
-  SchemaIssue,
-} from "effect";
-import { HttpServerRequest, type HttpServerResponse } from "effect/http";
+  HttpServerRequest,
+  HttpServerRespondable,
+  HttpServerResponse,
+} from "effect/http";
 import { HttpApiError } from "effect/http-api";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import type {
@@ -74,19 +71,29 @@ export const orderIn = (body: unknown) =>
     toBadRequest,
   );
 
-/** What a request was refused with before it came to the router. */
-const Refused = Context.Reference<Refusal | undefined>("http/Placing/Refused", {
-  defaultValue: () => undefined,
-});
+/** A refusal in the words of the contract, as the API's builder answers it. */
+const refuse = (refusal: Refusal): Effect.Effect<Response> =>
+  Effect.map(HttpServerRespondable.toResponse(refusal), (response) =>
+    refusal._tag === "Unavailable"
+      ? HttpServerResponse.setHeader(
+          response,
+          "retry-after",
+          String(refusal.retry_after_seconds),
+        )
+      : response,
+  );
+
+/** As traces call it. */
+const route = "/api/orders/";
 
 const isPlacing = ({ method, url }: Request) =>
-  method === "POST" && (url === "/api/orders/" || url === "/api/orders");
+  method === "POST" && (url === route || url === "/api/orders");
 
 export class Placing extends Context.Service<
   Placing,
   {
-    /** Places the order in a request. */
-    answer(request: Request): Effect.Effect<Response, Refusal>;
+    /** Places the order in a request, or says why not. */
+    answer(request: Request): Effect.Effect<Response>;
     /** Answers what places an order; `app` answers all else. */
     before<E, R>(
       app: Effect.Effect<Response, E, R>,
@@ -98,7 +105,6 @@ export class Placing extends Context.Service<
     Effect.gen(function* () {
       const orders = yield* Orders;
       const { admit } = yield* Admission;
-      const isTraced = yield* References.TracerEnabled;
 
       const place = (request: Request): Effect.Effect<Response, Refusal> =>
         JsonBody.use(request, (body) =>
@@ -117,23 +123,19 @@ export class Placing extends Context.Service<
           ),
         );
 
+      const answer = (request: Request) => Effect.catch(place(request), refuse);
+
       return Placing.of({
-        answer: (request) =>
-          Effect.flatMap(Refused, (refusal) =>
-            refusal === undefined ? place(request) : Effect.fail(refusal),
-          ),
+        answer,
         before: (app) =>
-          // Traces name the route, which only the router knows.
-          isTraced
-            ? app
-            : Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-                isPlacing(request)
-                  ? Effect.catch(
-                      Effect.interruptible(place(request)),
-                      (refusal) => Effect.provideService(app, Refused, refusal),
-                    )
-                  : app,
-              ),
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+            isPlacing(request)
+              ? Effect.andThen(
+                  Effect.annotateCurrentSpan("http.route", route),
+                  Effect.interruptible(answer(request)),
+                )
+              : app,
+          ),
       });
     }),
   );

@@ -1,7 +1,7 @@
 /**
  * Many callers, one statement. Concurrent calls are gathered and answered by
- * one run over all of them; each caller still asks about one thing and gets
- * its own answer.
+ * one run over all of them; each caller still asks about its own, one thing or
+ * several, and gets its own answers.
  *
  * While `lanes` runs are under way, further callers gather, and then as long as
  * each turn of the event loop brings another. So a lone caller waits for nobody,
@@ -22,6 +22,7 @@ import {
   Exit,
   type Fiber,
   References,
+  Result,
 } from "effect";
 
 /** A limit on what one run is given, beside the number of its inputs. */
@@ -42,7 +43,7 @@ export class Refused<E> {
 export interface BatchingOptions<In, Out, E> {
   /** Names the span of a run. */
   readonly name: string;
-  /** The most calls that one run answers. */
+  /** The most inputs of one run; a single caller may give more. */
   readonly size: number;
   readonly weight?: WeightLimit<In> | undefined;
   /** The most runs under way at once. */
@@ -56,11 +57,24 @@ export interface BatchingOptions<In, Out, E> {
 /** The longest that a free lane waits for more callers, in milliseconds. */
 const gatherMillisMax = 5;
 
+export interface Batching<In, Out, E> {
+  /** Asks about one thing. */
+  readonly one: (input: In) => Effect.Effect<Out, E>;
+  /**
+   * Asks about several: they are answered by one run, in their order. A few
+   * hundred at most, which is for the caller to see to.
+   */
+  readonly all: (
+    inputs: ReadonlyArray<In>,
+  ) => Effect.Effect<ReadonlyArray<Result.Result<Out, E>>, E>;
+}
+
 /** One caller, waiting or being answered. */
 interface Call<In, Out, E> {
-  readonly input: In;
+  readonly inputs: ReadonlyArray<In>;
   readonly context: Context.Context<never>;
-  readonly answer: (exit: Exit.Exit<Out, E>) => void;
+  readonly answer: (answers: ReadonlyArray<Out | Refused<E>>) => void;
+  readonly fail: (cause: Cause.Cause<E>) => void;
   /** The run that answers it; none while it waits. */
   run: Run | undefined;
 }
@@ -71,55 +85,71 @@ interface Run {
   readonly fiber: Fiber.Fiber<unknown, unknown>;
 }
 
+const resultOf = <Out, E>(answer: Out | Refused<E>): Result.Result<Out, E> =>
+  answer instanceof Refused
+    ? Result.fail(answer.error)
+    : Result.succeed(answer);
+
 export const make = <In, Out, E>({
   lanes,
   name,
   run,
   size,
   weight,
-}: BatchingOptions<In, Out, E>): ((input: In) => Effect.Effect<Out, E>) => {
+}: BatchingOptions<In, Out, E>): Batching<In, Out, E> => {
   let waiting: Array<Call<In, Out, E>> = [];
   let lanesTaken = 0;
   let isGathering = false;
 
   /** A span notes where it was made, which costs as much as ten calls. */
-  const spanned = <A>(effect: Effect.Effect<A, E>, calls: number) =>
+  const spanned = <A>(effect: Effect.Effect<A, E>, inputs: number) =>
     Effect.flatMap(References.TracerEnabled, (isTraced) =>
       isTraced
-        ? Effect.withSpan(effect, name, { attributes: { "batch.size": calls } })
+        ? Effect.withSpan(effect, name, {
+            attributes: { "batch.size": inputs },
+          })
         : effect,
     );
 
-  const answerAll = (calls: ReadonlyArray<Call<In, Out, E>>) =>
-    Effect.matchCause(
+  const answerAll = (calls: ReadonlyArray<Call<In, Out, E>>) => {
+    const inputs = calls.flatMap((call) => call.inputs);
+    return Effect.matchCause(
       spanned(
-        Effect.suspend(() => run(calls.map((call) => call.input))),
-        calls.length,
+        Effect.suspend(() => run(inputs)),
+        inputs.length,
       ),
       {
-        onSuccess: (answers) =>
-          calls.forEach((call, index) => {
-            const answer = answers[index] as Out | Refused<E>;
-            call.answer(
-              answer instanceof Refused
-                ? Exit.fail(answer.error)
-                : Exit.succeed(answer),
-            );
-          }),
+        onSuccess: (answers) => {
+          let from = 0;
+          for (const call of calls) {
+            const to = from + call.inputs.length;
+            call.answer(answers.slice(from, to));
+            from = to;
+          }
+        },
         onFailure: (cause: Cause.Cause<E>) => {
-          for (const call of calls) call.answer(Exit.failCause(cause));
+          for (const call of calls) call.fail(cause);
         },
       },
     );
+  };
 
-  /** As many of those who wait as one run may answer. */
+  const weightOf = ({ inputs }: Call<In, Out, E>) =>
+    weight === undefined
+      ? 0
+      : inputs.reduce((sum, input) => sum + weight.weigh(input), 0);
+
+  /** As many of those who wait as one run may answer, and one at least. */
   const next = () => {
-    if (weight === undefined) return waiting.splice(0, size);
-    let sum = 0;
+    let inputs = 0;
+    let weighs = 0;
     let count = 0;
-    for (const { input } of waiting) {
-      sum += weight.weigh(input);
-      if (count === size || (count > 0 && sum > weight.max)) break;
+    for (const call of waiting) {
+      inputs += call.inputs.length;
+      weighs += weightOf(call);
+      const isTooMuch =
+        inputs > size || (weight !== undefined && weighs > weight.max);
+      if (count > 0 && isTooMuch) break;
       count += 1;
     }
     return waiting.splice(0, count);
@@ -176,13 +206,17 @@ export const make = <In, Out, E>({
     if (call.run.callers === 0) call.run.fiber.interruptUnsafe();
   };
 
-  return (input) =>
+  const ask = <A>(
+    inputs: ReadonlyArray<In>,
+    read: (answers: ReadonlyArray<Out | Refused<E>>) => Effect.Effect<A, E>,
+  ) =>
     Effect.withFiber((fiber) =>
-      Effect.callback<Out, E>((answer) => {
+      Effect.callback<A, E>((resume) => {
         const call: Call<In, Out, E> = {
-          input,
+          inputs,
           context: fiber.context,
-          answer,
+          answer: (answers) => resume(read(answers)),
+          fail: (cause) => resume(Exit.failCause(cause)),
           run: undefined,
         };
         waiting.push(call);
@@ -190,4 +224,17 @@ export const make = <In, Out, E>({
         return Effect.sync(() => leave(call));
       }),
     );
+
+  return {
+    one: (input) =>
+      ask([input], ([answer]) =>
+        answer instanceof Refused
+          ? Exit.fail(answer.error)
+          : Exit.succeed(answer as Out),
+      ),
+    all: (inputs) =>
+      inputs.length === 0
+        ? Effect.succeed([])
+        : ask(inputs, (answers) => Exit.succeed(answers.map(resultOf))),
+  };
 };

@@ -5,12 +5,11 @@
  */
 import { Duration, Effect, Option } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
-import type { OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import type {
   Attempt,
+  Beginning,
   Begun,
-  DueOrder,
   Epoch,
   Failure,
   Release,
@@ -18,10 +17,6 @@ import type {
 import { decodeOrder, orderColumns } from "./OrderRow.ts";
 import * as OrderStatistics from "./OrderStatistics.ts";
 import { byItemBytes, type Statements } from "./Statements.ts";
-
-interface Beginning extends DueOrder {
-  readonly epoch: Epoch;
-}
 
 /** Whether the partition of `o` is still owned as `given` says. */
 const isOwned = `EXISTS (
@@ -63,10 +58,7 @@ const distinct = <In extends { readonly order_id: string }>(
 const beginningOf = ({
   epoch,
   order_id,
-}: {
-  readonly epoch: Epoch;
-  readonly order_id: OrderId;
-}) => `${epoch} ${order_id}`;
+}: Pick<Beginning, "epoch" | "order_id">) => `${epoch} ${order_id}`;
 
 const attemptOf = ({ attempt, order_id }: Attempt) => `${attempt} ${order_id}`;
 
@@ -213,13 +205,9 @@ const releasing = (sql: SqlClient.SqlClient) =>
 export const make = (
   sql: SqlClient.SqlClient,
   { batchedPastHeld }: Statements,
-) => {
-  const begin = batchedPastHeld("begin", beginning(sql), byItemBytes);
-  return {
-    begin: (order_id: OrderId, epoch: Epoch, item_bytes = 0) =>
-      begin({ order_id, epoch, item_bytes }),
-    complete: batchedPastHeld("complete", completing(sql)),
-    fail: batchedPastHeld("fail", failing(sql)),
-    release: batchedPastHeld("release", releasing(sql)),
-  };
-};
+) => ({
+  begin: batchedPastHeld("begin", beginning(sql), byItemBytes).all,
+  complete: batchedPastHeld("complete", completing(sql)).all,
+  fail: batchedPastHeld("fail", failing(sql)).one,
+  release: batchedPastHeld("release", releasing(sql)).one,
+});

@@ -33,7 +33,7 @@ export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
     );
   const findSmall = batched("find", (ids: ReadonlyArray<string>) =>
     findAll(ids, smallOrderColumns, decodeSmallOrder),
-  );
+  ).one;
   const findLarge = batched(
     "findLarge",
     (orders: ReadonlyArray<LargeOrder>) =>
@@ -44,7 +44,7 @@ export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
       ),
     byItemBytes,
     sql,
-  );
+  ).one;
   return {
     findLarge,
     find: (order_id: string) =>

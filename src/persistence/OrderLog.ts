@@ -216,9 +216,9 @@ export const make = (
       kept.map(() => undefined),
     );
 
-  const readLog = batched("readLog", readAll);
-  const readAside = batched("readAside", readAsideAll);
-  const keepPlace = batched("keepPlace", keepPlaces);
+  const readLog = batched("readLog", readAll).one;
+  const readAside = batched("readAside", readAsideAll).one;
+  const keepPlace = batched("keepPlace", keepPlaces).one;
 
   return {
     horizon,

@@ -117,5 +117,5 @@ export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
   return batched("insert", insertAll, {
     weigh: ({ items }: Placing) => items.length,
     max: itemBytesMax,
-  });
+  }).one;
 };

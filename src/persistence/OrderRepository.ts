@@ -6,7 +6,7 @@
  * `OrderRepositoryMemory` for tests. One conformance suite runs over all.
  */
 
-import type { Option } from "effect";
+import type { Option, Result } from "effect";
 import {
   Context,
   type DateTime,
@@ -59,6 +59,14 @@ export interface Attempt {
   readonly order_id: OrderId;
   /** Counts every attempt ever begun: never given twice, whatever is retried. */
   readonly attempt: number;
+}
+
+/**
+ * An order that is to begin, if its partition is still owned by who took it
+ * over at `epoch`. How large its items are bounds how many begin together.
+ */
+export interface Beginning extends DueOrder {
+  readonly epoch: Epoch;
 }
 
 /** An order with the attempt that has just begun. */
@@ -202,6 +210,11 @@ export interface Release extends Attempt {
 
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
 
+/** What came of each, in the order asked: one may fail and others succeed. */
+export type AnswerEach<A> = ReadonlyArray<
+  Result.Result<A, RepositoryUnavailable>
+>;
+
 export class OrderRepository extends Context.Service<
   OrderRepository,
   {
@@ -248,17 +261,17 @@ export class OrderRepository extends Context.Service<
     /** When it was last taken over. */
     epoch(partition: Partition): Answer<Epoch>;
     /**
-     * A due PENDING order becomes PROCESSING, its next attempt counted, if its
-     * partition is still owned by who took it over at `epoch`. How large its
-     * items are (`item_bytes`) bounds how many are begun together.
+     * Due PENDING orders become PROCESSING, their next attempt counted; none
+     * where an order was not to begin. A few hundred at once, at most.
      */
     begin(
-      order_id: OrderId,
-      epoch: Epoch,
-      item_bytes?: number,
-    ): Answer<Option.Option<Begun>>;
-    /** COMPLETED, if this attempt is the one under way; says whether it was. */
-    complete(attempt: Attempt): Answer<boolean>;
+      asked: ReadonlyArray<Beginning>,
+    ): Answer<AnswerEach<Option.Option<Begun>>>;
+    /**
+     * COMPLETED, each if this attempt is the one under way; says whether it
+     * was. A few hundred at once, at most.
+     */
+    complete(attempts: ReadonlyArray<Attempt>): Answer<AnswerEach<boolean>>;
     /** PENDING or FAILED, if this attempt is the one under way. */
     fail(failure: Failure): Answer<boolean>;
     /** PENDING, due after `wait`, the attempt not counted, if it is under way. */

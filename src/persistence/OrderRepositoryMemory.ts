@@ -3,12 +3,13 @@
  * by the same conformance suite. Its clock is Effect's, so `TestClock` moves it.
  */
 import { DateTime, Effect, Layer, Option } from "effect";
-import type { NewOrder, Order, OrderId } from "../domain/Order.ts";
+import type { NewOrder, Order } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
 import {
   type Attempt,
+  type Beginning,
   type Epoch,
   type LogPlace,
   type OpenOrder,
@@ -132,6 +133,49 @@ const make = Effect.sync(() => {
           item_bytes: row.item_bytes,
         })),
       ),
+    );
+
+  const begin = ({ epoch, order_id }: Beginning) =>
+    Effect.flatMap(DateTime.now, (now) => {
+      const dueRow = () => {
+        const row = rows.get(order_id);
+        return row !== undefined &&
+          (row.due_at === undefined ||
+            row.due_at.epochMilliseconds <= now.epochMilliseconds) &&
+          epochOf(row.partition) === epoch
+          ? row
+          : undefined;
+      };
+      return move(
+        dueRow,
+        moves.begin,
+        (now, { order }) => ({
+          attempts: order.attempts + 1,
+          processing_started_at: now,
+        }),
+        // What is aside stays so until it is final.
+        (_, { due_at }) => due_at,
+      );
+    }).pipe(
+      Effect.map(Option.map(({ begun, order }) => ({ order, attempt: begun }))),
+    );
+
+  const complete = (attempt: Attempt) =>
+    move(underway(attempt), moves.complete, (now) => ({
+      processing_completed_at: now,
+    })).pipe(
+      Effect.map((moved) => {
+        if (Option.isNone(moved)) return false;
+        const { processing_started_at, processing_completed_at } =
+          moved.value.order;
+        if (processing_started_at && processing_completed_at) {
+          processingSeconds +=
+            (processing_completed_at.epochMilliseconds -
+              processing_started_at.epochMilliseconds) /
+            1000;
+        }
+        return true;
+      }),
     );
 
   return OrderRepository.of({
@@ -264,50 +308,9 @@ const make = Effect.sync(() => {
         if (place > (places.get(partition) ?? 0n)) places.set(partition, place);
       }),
     epoch: (partition) => Effect.sync(() => epochOf(partition)),
-    begin: (order_id: OrderId, epoch: Epoch) =>
-      Effect.flatMap(DateTime.now, (now) => {
-        const dueRow = () => {
-          const row = rows.get(order_id);
-          return row !== undefined &&
-            (row.due_at === undefined ||
-              row.due_at.epochMilliseconds <= now.epochMilliseconds) &&
-            epochOf(row.partition) === epoch
-            ? row
-            : undefined;
-        };
-        return move(
-          dueRow,
-          moves.begin,
-          (now, { order }) => ({
-            attempts: order.attempts + 1,
-            processing_started_at: now,
-          }),
-          // What is aside stays so until it is final.
-          (_, { due_at }) => due_at,
-        );
-      }).pipe(
-        Effect.map(
-          Option.map(({ begun, order }) => ({ order, attempt: begun })),
-        ),
-      ),
-
-    complete: (attempt) =>
-      move(underway(attempt), moves.complete, (now) => ({
-        processing_completed_at: now,
-      })).pipe(
-        Effect.map((moved) => {
-          if (Option.isNone(moved)) return false;
-          const { processing_started_at, processing_completed_at } =
-            moved.value.order;
-          if (processing_started_at && processing_completed_at) {
-            processingSeconds +=
-              (processing_completed_at.epochMilliseconds -
-                processing_started_at.epochMilliseconds) /
-              1000;
-          }
-          return true;
-        }),
-      ),
+    begin: (asked) => Effect.forEach(asked, (one) => Effect.result(begin(one))),
+    complete: (attempts) =>
+      Effect.forEach(attempts, (attempt) => Effect.result(complete(attempt))),
     fail: (failure) =>
       move(
         () => {

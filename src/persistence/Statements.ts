@@ -54,7 +54,7 @@ export interface Statements {
     weight?: Batching.WeightLimit<In>,
     /** Whose statement it is; left out, it is one of those that work. */
     client?: SqlClient.SqlClient,
-  ) => (input: In) => Effect.Effect<Out, RepositoryUnavailable>;
+  ) => Batching.Batching<In, Out, RepositoryUnavailable>;
   /** The same for changes, past orders that another session holds. */
   readonly batchedPastHeld: <In extends { readonly order_id: string }, Out>(
     name: string,
@@ -62,7 +62,7 @@ export interface Statements {
       inputs: ReadonlyArray<In>,
     ) => Effect.Effect<ReadonlyArray<Out>, SqlError.SqlError>,
     weight?: Batching.WeightLimit<In>,
-  ) => (input: In) => Effect.Effect<Out, RepositoryUnavailable>;
+  ) => Batching.Batching<In, Out, RepositoryUnavailable>;
 }
 
 /** The values were wrong, not the database: asking again would not help. */

@@ -32,6 +32,8 @@ export interface AttemptEnd {
     attempt: Underway,
     outcome: AttemptOutcome,
   ) => Effect.Effect<End>;
+  /** COMPLETED: many attempts at once, each if it is still the one under way. */
+  readonly complete: OrderRepository["Service"]["complete"];
   /** Makes the move, if the attempt is still the one under way. */
   readonly make: (
     attempt: Attempt,
@@ -79,10 +81,14 @@ export const make = Effect.fnUntraced(function* ({
         : Effect.map(Random.next, (random) =>
             endOf(outcome, { attempts, begun: attempt }, retryPolicy, random),
           ),
+    complete: repository.complete,
     make: ({ attempt, order_id }, end, epoch) => {
       switch (end.move) {
         case "complete":
-          return repository.complete({ order_id, attempt });
+          return Effect.flatMap(
+            repository.complete([{ order_id, attempt }]),
+            ([answer]) => Effect.fromResult(answer as typeof answer & {}),
+          );
         case "release":
           return repository.release({
             ...{ order_id, attempt, wait: end.wait },

@@ -53,6 +53,8 @@ export interface Intake {
   readonly untilOne: Effect.Effect<void>;
   /** The oldest in the mailbox, if there is one; in hand until `letGo`. */
   readonly takeUnsafe: () => DueOrder | undefined;
+  /** Gives back the one that was just taken, as if it had not been. */
+  readonly putBack: (due: DueOrder) => void;
   readonly letGo: (order_id: OrderId) => void;
 
   /** Whether it is in the mailbox or in work. */
@@ -81,11 +83,14 @@ export const make = Effect.fnUntraced(function* (
   const wake = yield* Queue.sliding<void>(1);
   /** Orders in the mailbox or in work: not to be taken up twice. */
   const inHand = new Set<OrderId>();
+  /** What was put back: the oldest. */
+  let next: DueOrder | undefined;
   /** There may be due orders in the table that are not in hand. */
   let behind = true;
   /** Up to where every order of the log has been in hand, or needed not be. */
   let readTo: LogPlace = 0n;
 
+  const depth = () => Queue.sizeUnsafe(mailbox) + (next === undefined ? 0 : 1);
   const room = () => mailboxCapacity - Queue.sizeUnsafe(mailbox);
 
   /** Whether the order is in hand now. */
@@ -168,12 +173,22 @@ export const make = Effect.fnUntraced(function* (
     untilNextRead: Effect.asVoid(
       Effect.timeoutOption(Queue.take(wake), pollInterval),
     ),
-    untilOne: Effect.asVoid(Queue.peek(mailbox)),
+    untilOne: Effect.suspend(() =>
+      next === undefined ? Effect.asVoid(Queue.peek(mailbox)) : Effect.void,
+    ),
     takeUnsafe: () => {
-      const next = Queue.takeUnsafe(mailbox);
-      return next !== undefined && Exit.isSuccess(next)
-        ? next.value
+      if (next !== undefined) {
+        const due = next;
+        next = undefined;
+        return due;
+      }
+      const taken = Queue.takeUnsafe(mailbox);
+      return taken !== undefined && Exit.isSuccess(taken)
+        ? taken.value
         : undefined;
+    },
+    putBack: (due) => {
+      next = due;
     },
     letGo: (order_id) => {
       inHand.delete(order_id);
@@ -184,7 +199,7 @@ export const make = Effect.fnUntraced(function* (
     isInHand: (order_id) => inHand.has(order_id),
     inHandNow: () => new Set(inHand),
     isIdle: () => inHand.size === 0 && !behind,
-    depth: () => Queue.sizeUnsafe(mailbox),
-    inWork: () => inHand.size - Queue.sizeUnsafe(mailbox),
+    depth,
+    inWork: () => inHand.size - depth(),
   };
 });

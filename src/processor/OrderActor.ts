@@ -3,36 +3,35 @@
  * its partition is owned here. It holds its parts together:
  *
  *     Intake         what is to be done: the mailbox, and the table behind it
- *     OrderAttempt   one order: begin, fulfil, and how that ended
+ *     InWork         what is being done, and what it holds of what is shared
+ *     TakingUp       some orders together: begun, and completed if done at once
+ *     OrderAttempt   one order: fulfil, and how that ended
  *     TakingBack     the attempts that were lost
  *     Ownership      whether all this is still its business
  *
  * One promise: every order that this actor began ends its attempt here, or is
  * found again, by this actor or by the partition's next.
  */
-import {
-  Clock,
-  Duration,
-  Effect,
-  FiberSet,
-  type Scope,
-  type Semaphore,
-} from "effect";
+import { Clock, Duration, Effect, type Scope, type Semaphore } from "effect";
 import type { RetryPolicy } from "../domain/OrderLifecycle.ts";
 import type { Partition } from "../domain/Partition.ts";
 import type {
   DueOrder,
   Epoch,
   OrderRepository,
+  RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
 import * as AttemptEnd from "./AttemptEnd.ts";
 import type { ByteBudget } from "./ByteBudget.ts";
 import type { Fulfilment } from "./Fulfilment.ts";
 import type { Gate } from "./Gate.ts";
 import * as Intake from "./Intake.ts";
+import * as InWork from "./InWork.ts";
 import * as OrderAttempt from "./OrderAttempt.ts";
 import * as Ownership from "./Ownership.ts";
+import { persist } from "./Persist.ts";
 import * as TakingBack from "./TakingBack.ts";
+import * as TakingUp from "./TakingUp.ts";
 
 /** What the actors of a process share. */
 export interface OrderActorOptions {
@@ -65,14 +64,6 @@ export interface OrderActor {
   readonly run: Effect.Effect<never>;
 }
 
-/**
- * A permit is kept for so many orders before others may have it: to wait for one
- * and to make a fiber is an eighth of what an order takes that is no work. It is
- * kept no longer than so, as with slow work others would wait for all of them.
- */
-const ordersPerPermit = 8;
-const permitMillis = 250;
-
 /** So much longer than an attempt may take, nothing may happen. */
 const stallGrace = Duration.seconds(30);
 
@@ -80,10 +71,14 @@ export const make = Effect.fnUntraced(function* (
   partition: Partition,
   options: OrderActorOptions,
 ): Effect.fn.Return<OrderActor, never, Scope.Scope> {
-  const { bytes, gate, permits, repository } = options;
+  const { gate, repository } = options;
   const clock = yield* Clock.Clock;
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6;
-  const inWork = yield* FiberSet.make<void>();
+  /** When an order last began or ended, or there was nothing to do. */
+  let movedAt = now();
+  const moved = () => {
+    movedAt = now();
+  };
   const intake = yield* Intake.make(partition, repository);
   const ownership = yield* Ownership.make(partition, repository);
   const attemptEnd = yield* AttemptEnd.make(options);
@@ -92,89 +87,43 @@ export const make = Effect.fnUntraced(function* (
     attemptEnd,
     intake,
   });
-  let draining = false;
-  /** When an order last began or ended, or there was nothing to do. */
-  let movedAt = now();
-  const moved = () => {
-    movedAt = now();
-  };
   /** What was asked may be done, or not, or yet be done. */
   const onLostAnswer = () => {
     intake.fallBehind();
     takingBack.doubt();
   };
-  const attempt = yield* OrderAttempt.make({
+  const inWork = yield* InWork.make({
     ...options,
-    attemptEnd,
-    closeGate: gate.closeFor,
-    isDraining: () => draining,
-    onLostAnswer,
-    onHeld: moved,
-    onBegun: moved,
+    intake,
+    onOver: moved,
+    onDropped: onLostAnswer,
   });
-
-  /** Waits until an order fits into memory: most fit at once. */
-  const untilItFits = (due: DueOrder) =>
-    bytes.takeNow(due.item_bytes)
-      ? Effect.void
-      : Effect.onInterrupt(bytes.take(due.item_bytes), () =>
-          Effect.sync(() => intake.letGo(due.order_id)),
-        );
-
-  /** One order that fits, whatever comes of it. */
-  const workOnOne = (due: DueOrder, epoch: Epoch) =>
-    Effect.ensuring(
-      Effect.catchDefect(attempt.make(due, epoch), (defect) => {
-        // Ours, not the order's: its attempt is found and ended later.
-        onLostAnswer();
-        return Effect.logError("an attempt was dropped", defect);
-      }),
-      Effect.sync(() => {
-        moved();
-        bytes.release(due.item_bytes);
-        intake.letGo(due.order_id);
-      }),
-    );
-
-  /** The next order in the mailbox, if one may be begun at once. */
-  const takeNext = (): DueOrder | undefined =>
-    draining || !gate.isOpen() ? undefined : intake.takeUnsafe();
-
-  /** Works with one permit: on an order, and on a few more if they are quick. */
-  const workOnSome = Effect.fnUntraced(function* (
-    first: DueOrder,
-    epoch: Epoch,
-  ) {
-    const until = now() + permitMillis;
-    let due: DueOrder | undefined = first;
-    for (let turn = 1; due !== undefined; turn += 1) {
-      yield* workOnOne(due, epoch);
-      const mayGoOn = turn < ordersPerPermit && now() < until;
-      due = mayGoOn ? takeNext() : undefined;
-      if (due !== undefined) yield* untilItFits(due);
-    }
+  const shared = {
+    attemptEnd,
+    isDraining: inWork.isDraining,
+    // Another session holds the one order: that says nothing of the others.
+    onUnavailable: ({ isHeld }: RepositoryUnavailable) =>
+      isHeld === true ? moved() : onLostAnswer(),
+  };
+  const takeUp = yield* TakingUp.make({
+    ...shared,
+    repository,
+    attempt: yield* OrderAttempt.make({
+      ...shared,
+      fulfilment: options.fulfilment,
+      attemptTimeout: options.attemptTimeout,
+      closeGate: gate.closeFor,
+    }),
+    onBegun: moved,
   });
 
   const consume = Effect.fnUntraced(function* (epoch: Epoch) {
     while (true) {
-      // Taken with a permit in hand only: whoever has one takes the oldest.
       yield* intake.untilOne;
       yield* Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          yield* restore(Effect.andThen(gate.awaitOpen, permits.take(1)));
-          const due = takeNext();
-          if (due === undefined) {
-            yield* permits.release(1);
-            return;
-          }
-          yield* Effect.onInterrupt(restore(untilItFits(due)), () =>
-            permits.release(1),
-          );
-          yield* FiberSet.run(
-            inWork,
-            Effect.ensuring(workOnSome(due, epoch), permits.release(1)),
-          );
-        }),
+        Effect.flatMap(inWork.take(restore), (dues) =>
+          inWork.start(dues, (apart) => takeUp(dues, epoch, apart)),
+        ),
       );
     }
   });
@@ -194,22 +143,7 @@ export const make = Effect.fnUntraced(function* (
     }
   });
 
-  /** Begins nothing new; waits for what is in work, and gives back the rest. */
-  const drain = Effect.gen(function* () {
-    draining = true;
-    const open = yield* FiberSet.size(inWork);
-    if (open === 0) return;
-    yield* FiberSet.awaitEmpty(inWork).pipe(
-      Effect.timeoutOption(options.drainTimeout()),
-    );
-    yield* FiberSet.clear(inWork);
-  });
-
-  const run = OrderAttempt.persist(
-    ownership.claim,
-    onLostAnswer,
-    (wait) => wait,
-  ).pipe(
+  const run = persist(ownership.claim, onLostAnswer, (wait) => wait).pipe(
     Effect.flatMap((claim) => {
       intake.startAt(claim.place);
       return Effect.raceAllFirst([
@@ -218,7 +152,7 @@ export const make = Effect.fnUntraced(function* (
         takingBack.run(claim),
       ]);
     }),
-    Effect.onExit(() => drain),
+    Effect.onExit(() => inWork.drain(options.drainTimeout)),
   );
 
   return {

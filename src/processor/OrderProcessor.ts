@@ -72,6 +72,12 @@ const handOverMax = Duration.seconds(5);
  */
 export const bytesInWorkMax = 32 * 2 ** 20;
 
+/**
+ * So many new orders in a row are one partition's: those that are stored
+ * together are then begun together, and completed together.
+ */
+const ordersInARow = 32;
+
 /** How fresh the gauges are. */
 const gaugeInterval = Duration.seconds(1);
 
@@ -136,7 +142,6 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
 
   /** Owned partitions; with their actor while it runs. */
   const owned = new Map<Partition, OrderActor.OrderActor | undefined>();
-  let turn = 0;
   /** When they were. */
   let restartsInVain: Array<bigint> = [];
 
@@ -224,6 +229,20 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
     Effect.forkScoped,
   );
 
+  let chosen = partitions[0] as Partition;
+  let timesChosen = 0;
+  const choosePartition = () => {
+    const isMine = owned.size === 0 || owned.has(chosen);
+    if (isMine && timesChosen % ordersInARow !== 0) {
+      timesChosen += 1;
+      return chosen;
+    }
+    const mine = owned.size === 0 ? partitions : Array.from(owned.keys());
+    chosen = mine[(mine.indexOf(chosen) + 1) % mine.length] as Partition;
+    timesChosen = 1;
+    return chosen;
+  };
+
   return OrderProcessor.of({
     run: (partition, leavingFor = () => "stop") =>
       Effect.suspend(() => {
@@ -233,11 +252,7 @@ const make = Effect.fnUntraced(function* (options: OrderProcessorOptions) {
         Effect.ensuring(Effect.sync(() => owned.delete(partition))),
         Effect.annotateLogs({ partition }),
       ),
-    choosePartition: () => {
-      turn = (turn + 1) % partitions.length;
-      const mine = owned.size === 0 ? partitions : Array.from(owned.keys());
-      return mine[turn % mine.length] as Partition;
-    },
+    choosePartition,
     handOver: (partition, order_id, item_bytes) =>
       owned.get(partition)?.handOver({ order_id, item_bytes }),
     status,

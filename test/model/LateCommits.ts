@@ -7,7 +7,7 @@
  * Stands around a repository whose inserts are seen at once and are numbered
  * from 1. Lists and counts of orders are left as they are: here, nobody asks.
  */
-import { Effect } from "effect";
+import { Effect, Option, Result } from "effect";
 import type {
   LogPlace,
   LogRead,
@@ -60,10 +60,18 @@ export const make = (repository: OrderRepository["Service"]) => {
       held.has(order_id) ? Effect.succeedNone : repository.find(order_id),
     cancel: (order_id) =>
       held.has(order_id) ? Effect.succeedNone : repository.cancel(order_id),
-    begin: (order_id, epoch) =>
-      held.has(order_id)
-        ? Effect.succeedNone
-        : repository.begin(order_id, epoch),
+    begin: (asked) =>
+      Effect.map(
+        repository.begin(asked.filter(({ order_id }) => !held.has(order_id))),
+        (answers) => {
+          let next = 0;
+          return asked.map(({ order_id }) =>
+            held.has(order_id)
+              ? Result.succeed(Option.none())
+              : (answers[next++] as (typeof answers)[number]),
+          );
+        },
+      ),
     readLog: (partition, after, limit) =>
       Effect.map(
         repository.readLog(partition, after, limit + held.size),

@@ -31,6 +31,7 @@ import type {
   RepositoryUnavailable,
 } from "../../src/persistence/OrderRepository.ts";
 import type { OrderProcessorOptions } from "../../src/processor/OrderProcessor.ts";
+import { beginOne, completeOne } from "../support/oneOrder.ts";
 import type * as LateCommits from "./LateCommits.ts";
 import { type ReferenceOrder, ReferenceOrders } from "./ReferenceOrders.ts";
 import type { Outcome } from "./Schedule.ts";
@@ -316,7 +317,9 @@ export class Witness {
     askedAt: number,
     willAnswer: boolean,
   ) {
-    const begun = this.#ask(this.#repository.begin(order_id as never, epoch));
+    const begun = this.#ask(
+      beginOne(this.#repository, order_id as never, epoch),
+    );
     const mayBegin = this.reference.begin(order_id, epoch, this.now());
     this.#same(`begin ${order_id}`, Option.isSome(begun), mayBegin);
     this.#look(order_id);
@@ -365,7 +368,9 @@ export class Witness {
       );
     }
     return (willAnswer) => {
-      const done = this.#ask(this.#repository.complete({ order_id, attempt }));
+      const done = this.#ask(
+        completeOne(this.#repository, { order_id, attempt }),
+      );
       const mayDo = this.reference.complete(order_id, attempt);
       this.#ended(who, "complete", order_id, attempt, done, mayDo, willAnswer);
       if (mayDo && (this.effects.get(order_id) ?? 0) === 0) {

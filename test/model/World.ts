@@ -46,6 +46,7 @@ import {
   OrderProcessor,
   type ProcessorStatus,
 } from "../../src/processor/OrderProcessor.ts";
+import { askEach } from "../support/oneOrder.ts";
 import * as LateCommits from "./LateCommits.ts";
 import { type Mutants, noMutants, ProcessMutants } from "./Mutants.ts";
 import { isFinal } from "./ReferenceOrders.ts";
@@ -129,6 +130,25 @@ const takes = (fault: { of: Change; times: number }, change: Change) => {
   if (fault.of !== "any change" && fault.of !== change) return false;
   fault.times -= 1;
   return true;
+};
+
+const isDoneAtOnce = (outcome: Outcome | undefined) =>
+  outcome === undefined || (outcome._tag === "Succeed" && outcome.after === 0);
+
+/** New orders go to both partitions, also when there are few. */
+const choosingInTurns = (
+  processor: OrderProcessor["Service"],
+): OrderProcessor["Service"] => {
+  let turn = 0;
+  return {
+    ...processor,
+    choosePartition: () => {
+      turn += 1;
+      const { owned } = processor.status();
+      const mine = owned.length === 0 ? shared : owned;
+      return mine[turn % mine.length] as Partition;
+    },
+  };
 };
 
 export type Mutate = (
@@ -380,19 +400,23 @@ const make = Effect.fnUntraced(function* (
         call(process, "read", () => () => witness.epoch(partition)),
         () => lookWhoOwns(process, partition),
       ),
-    begin: (order_id, epoch) =>
-      call(
-        process,
-        "begin",
-        () => witness.begin(process, order_id, epoch),
-        order_id,
+    begin: (asked) =>
+      askEach(asked, ({ epoch, order_id }) =>
+        call(
+          process,
+          "begin",
+          () => witness.begin(process, order_id, epoch),
+          order_id,
+        ),
       ),
-    complete: (attempt) =>
-      call(
-        process,
-        "complete",
-        () => witness.complete(process, attempt),
-        attempt.order_id,
+    complete: (attempts) =>
+      askEach(attempts, (attempt) =>
+        call(
+          process,
+          "complete",
+          () => witness.complete(process, attempt),
+          attempt.order_id,
+        ),
       ),
     fail: (failure) =>
       call(process, "fail", () => witness.fail(process, failure)),
@@ -426,9 +450,22 @@ const make = Effect.fnUntraced(function* (
           if (held !== undefined) held.state = "Throw";
           throw new Error("boom, before there was an effect");
         }
-        return fulfil(order);
+        return isDoneAtOnce(plan?.[0]) && !process.isDead && !process.isFrozen
+          ? fulfilAtOnce(process, order)
+          : fulfil(order);
       },
     };
+  };
+
+  /** Work that is done when it is asked for: what is left is nothing to run. */
+  const fulfilAtOnce = (process: Process, order: Order) => {
+    plans.get(order.order_id)?.shift();
+    const held = witness.workBegins(process, order);
+    if (held !== undefined) {
+      held.state = "Succeed";
+      witness.workTakesEffect(process, order.order_id);
+    }
+    return Effect.void;
   };
 
   const fulfilOf = (process: Process) =>
@@ -515,7 +552,12 @@ const make = Effect.fnUntraced(function* (
     } as Omit<Process, "services"> as Process;
     const services = yield* Layer.buildWithMemoMap(
       Orders.layer.pipe(
-        Layer.provideMerge(OrderProcessor.layer(settings)),
+        Layer.provideMerge(
+          Layer.effect(
+            OrderProcessor,
+            Effect.map(OrderProcessor, choosingInTurns),
+          ).pipe(Layer.provide(OrderProcessor.layer(settings))),
+        ),
         Layer.provide(Layer.succeed(Fulfilment, workOf(process))),
         Layer.provideMerge(
           Layer.succeed(OrderRepository, repositoryOf(process)),

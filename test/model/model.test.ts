@@ -19,6 +19,7 @@ import type {
 } from "../../src/persistence/OrderRepository.ts";
 import { mailboxCapacity } from "../../src/processor/Intake.ts";
 import type { TakingBackOptions } from "../../src/processor/TakingBack.ts";
+import { askEach, beginOne } from "../support/oneOrder.ts";
 import { noMutants } from "./Mutants.ts";
 import {
   describeSchedule,
@@ -185,7 +186,11 @@ describe("a database that", () => {
           );
         return {
           ...repository,
-          complete: (_) => Effect.flatMap(latest(_), repository.complete),
+          complete: (attempts) =>
+            Effect.flatMap(
+              Effect.forEach(attempts, latest),
+              repository.complete,
+            ),
           fail: (_) => Effect.flatMap(latest(_), repository.fail),
           release: (_) => Effect.flatMap(latest(_), repository.release),
         };
@@ -205,12 +210,14 @@ describe("a database that", () => {
             Effect.tap(repository.claim(partition), ({ epoch }) =>
               Effect.sync(() => newest.set(partition, epoch)),
             ),
-          begin: (order_id) =>
-            Effect.map(
-              Effect.forEach(new Set(newest.values()), (epoch) =>
-                repository.begin(order_id, epoch),
+          begin: (asked) =>
+            askEach(asked, (one) =>
+              Effect.map(
+                Effect.forEach(new Set(newest.values()), (epoch) =>
+                  beginOne(repository, one.order_id, epoch),
+                ),
+                Option.firstSomeOf,
               ),
-              Option.firstSomeOf,
             ),
         };
       },

@@ -1,12 +1,21 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Queue } from "effect";
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Queue,
+  Result,
+} from "effect";
 import * as Batching from "../../src/persistence/Batching.ts";
 
 /** A run that waits to be told what comes of it. */
 interface Run {
   readonly inputs: ReadonlyArray<number>;
   readonly end: (
-    exit: Exit.Exit<ReadonlyArray<string>, string>,
+    exit: Exit.Exit<ReadonlyArray<string | Batching.Refused<string>>, string>,
   ) => Effect.Effect<boolean>;
   /** Whether it was cut off. */
   readonly cutOff: Effect.Effect<void>;
@@ -18,13 +27,15 @@ const make = (
     "size" | "lanes" | "weight"
   >,
 ) =>
-  Effect.map(Queue.unbounded<Run>(), (runs) => ({
-    runs,
-    ask: Batching.make<number, string, string>({
+  Effect.map(Queue.unbounded<Run>(), (runs) => {
+    const batching = Batching.make<number, string, string>({
       ...options,
       name: "test",
       run: Effect.fnUntraced(function* (inputs) {
-        const ended = yield* Deferred.make<ReadonlyArray<string>, string>();
+        const ended = yield* Deferred.make<
+          ReadonlyArray<string | Batching.Refused<string>>,
+          string
+        >();
         const cutOff = yield* Deferred.make<void>();
         yield* Queue.offer(runs, {
           inputs,
@@ -35,8 +46,9 @@ const make = (
           Deferred.succeed(cutOff, undefined),
         );
       }),
-    }),
-  }));
+    });
+    return { runs, ask: batching.one, askForAll: batching.all };
+  });
 
 const answers = (inputs: ReadonlyArray<number>) =>
   Exit.succeed(inputs.map((input) => `answer ${input}`));
@@ -239,6 +251,87 @@ describe("batching", () => {
       yield* Effect.yieldNow;
       yield* askAll(ask, [2]);
       assert.deepStrictEqual((yield* Queue.take(runs)).inputs, [2]);
+    }),
+  );
+
+  const forkAll = (
+    askForAll: Batching.Batching<number, string, string>["all"],
+    inputs: ReadonlyArray<number>,
+  ) => Effect.forkChild(askForAll(inputs), { startImmediately: true });
+
+  it.effect("answers one who asks for several, each by itself", () =>
+    Effect.gen(function* () {
+      const { ask, askForAll, runs } = yield* make({ size: 10, lanes: 1 });
+      const before = yield* fork(ask, 1);
+      const several = yield* forkAll(askForAll, [2, 3, 4]);
+      const after = yield* fork(ask, 5);
+      const run = yield* Queue.take(runs);
+      assert.deepStrictEqual(run.inputs, [1, 2, 3, 4, 5]);
+      yield* run.end(
+        Exit.succeed(["a", "b", new Batching.Refused("not now"), "d", "e"]),
+      );
+      assert.deepStrictEqual(yield* Fiber.join(several), [
+        Result.succeed("b"),
+        Result.fail("not now"),
+        Result.succeed("d"),
+      ]);
+      assert.strictEqual(yield* Fiber.join(before), "a");
+      assert.strictEqual(yield* Fiber.join(after), "e");
+    }),
+  );
+
+  it.effect("fails for one who asks for several when the run has failed", () =>
+    Effect.gen(function* () {
+      const { askForAll, runs } = yield* make({ size: 10, lanes: 1 });
+      const several = yield* forkAll(askForAll, [1, 2]);
+      yield* (yield* Queue.take(runs)).end(Exit.fail("away"));
+      assert.deepStrictEqual(yield* Fiber.await(several), Exit.fail("away"));
+    }),
+  );
+
+  it.effect("asks for nothing when it is asked for nothing", () =>
+    Effect.gen(function* () {
+      const { askForAll, runs } = yield* make({ size: 10, lanes: 1 });
+      assert.deepStrictEqual(yield* askForAll([]), []);
+      assert.strictEqual(yield* Queue.size(runs), 0);
+    }),
+  );
+
+  it.effect(
+    "does not part what one caller asks for, and counts all of it",
+    () =>
+      Effect.gen(function* () {
+        const { askForAll, runs } = yield* make({ size: 4, lanes: 3 });
+        yield* forkAll(askForAll, [1, 2, 3]);
+        yield* forkAll(askForAll, [4, 5]);
+        yield* forkAll(askForAll, [6, 7, 8, 9, 10]);
+        const inputs = yield* Effect.forEach([1, 2, 3], () =>
+          Effect.map(Queue.take(runs), (run) => run.inputs),
+        );
+        assert.deepStrictEqual(inputs, [
+          [1, 2, 3],
+          [4, 5],
+          [6, 7, 8, 9, 10],
+        ]);
+      }),
+  );
+
+  it.effect("weighs all that one caller asks for", () =>
+    Effect.gen(function* () {
+      const { askForAll, runs } = yield* make({
+        size: 100,
+        lanes: 2,
+        weight: { weigh: (input) => input, max: 10 },
+      });
+      yield* forkAll(askForAll, [3, 4]);
+      yield* forkAll(askForAll, [1, 3]);
+      const inputs = yield* Effect.forEach([1, 2], () =>
+        Effect.map(Queue.take(runs), (run) => run.inputs),
+      );
+      assert.deepStrictEqual(inputs, [
+        [3, 4],
+        [1, 3],
+      ]);
     }),
   );
 });

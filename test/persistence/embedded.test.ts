@@ -13,6 +13,7 @@ import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import * as Embedded from "../../src/platform/Embedded.ts";
 import { sessionSettings } from "../../src/platform/Postgres.ts";
+import { beginOne } from "../support/oneOrder.ts";
 import { assertTallyIsCount, newOrder, shown } from "./orderRepositorySuite.ts";
 
 const temporaryDirectory = Effect.acquireRelease(
@@ -43,7 +44,7 @@ describe("the embedded database", () => {
           { concurrency: "unbounded" },
         );
         const order = newOrder("A0");
-        yield* repository.begin(order.order_id, 0);
+        yield* beginOne(repository, order.order_id, 0);
         return (yield* repository.list({ limit: 500 })).orders.map(shown);
       }).pipe(Effect.provide(opened(dataDir)));
       assert.strictEqual(before.length, 100);

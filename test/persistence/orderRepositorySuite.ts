@@ -33,6 +33,7 @@ import type {
   OrderRepository,
   RetryQuery,
 } from "../../src/persistence/OrderRepository.ts";
+import { beginOne, completeOne } from "../support/oneOrder.ts";
 
 export type Repository = OrderRepository["Service"];
 
@@ -116,7 +117,7 @@ const begun = Effect.fnUntraced(function* (
 ) {
   yield* repository.insert(newOrder(order_id), partition);
   const { attempt, order } = Option.getOrThrow(
-    yield* repository.begin(id(order_id), firstEpoch),
+    yield* beginOne(repository, id(order_id), firstEpoch),
   );
   return { order_id: order.order_id, attempt };
 });
@@ -284,9 +285,12 @@ const make = (
         (placement) => placement.isNew,
       );
     case "begin":
-      return Effect.map(repository.begin(order_id, firstEpoch), Option.isSome);
+      return Effect.map(
+        beginOne(repository, order_id, firstEpoch),
+        Option.isSome,
+      );
     case "complete":
-      return repository.complete(attempt);
+      return completeOne(repository, attempt);
     case "postpone":
       return fail(Duration.zero);
     case "postpone for long":
@@ -364,14 +368,14 @@ const populated = Effect.gen(function* () {
     const [begins, completes, fails, postpones, cancels] = ids;
     yield* all(
       [begins, completes, fails, postpones].map((order_id) =>
-        repository.begin(id(order_id as string), firstEpoch),
+        beginOne(repository, id(order_id as string), firstEpoch),
       ),
     );
     const first = (order_id: string | undefined): Attempt => ({
       order_id: id(order_id as string),
       attempt: 1,
     });
-    yield* repository.complete(first(completes));
+    yield* completeOne(repository, first(completes));
     const error = "no";
     yield* repository.fail({ ...first(fails), error, wait: undefined });
     yield* repository.fail({
@@ -508,7 +512,7 @@ export const orderRepositorySuite = <E>(
       Effect.gen(function* () {
         const { pass, repository } = yield* subject;
         const first = yield* repository.insert(newOrder("A"), partition);
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         yield* pass("3 millis");
         const stored = yield* found(repository, "A");
         const same = yield* repository.insert(newOrder("A"), partition);
@@ -738,7 +742,7 @@ export const orderRepositorySuite = <E>(
           yield* pass("3 millis");
         }
         // What is done to an order does not move it in the list.
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         const { end, orders } = yield* repository.list({ limit: 3 });
         assert.deepStrictEqual(
           orders.map((_) => _.order_id as string),
@@ -911,7 +915,7 @@ export const orderRepositorySuite = <E>(
         );
         yield* pass("3 millis");
         const order = Option.getOrThrow(
-          yield* repository.begin(id("A"), firstEpoch),
+          yield* beginOne(repository, id("A"), firstEpoch),
         ).order;
         assert.strictEqual(order.status, "PROCESSING");
         assert.strictEqual(order.attempts, 1);
@@ -938,7 +942,7 @@ export const orderRepositorySuite = <E>(
           const { repository } = yield* subject;
           const error = "no";
           yield* begun(repository, "processing");
-          yield* repository.complete(yield* begun(repository, "completed"));
+          yield* completeOne(repository, yield* begun(repository, "completed"));
           const failed = yield* begun(repository, "failed");
           yield* repository.fail({ ...failed, error, wait: undefined });
           const waiting = yield* begun(repository, "waiting");
@@ -953,7 +957,7 @@ export const orderRepositorySuite = <E>(
           assert.strictEqual(before.length, 5);
           const answers = yield* all(
             [...before.map((_) => _.order_id), "nobody"].map((order_id) =>
-              repository.begin(id(order_id), firstEpoch),
+              beginOne(repository, id(order_id), firstEpoch),
             ),
           );
           assert.isTrue(answers.every(Option.isNone));
@@ -975,7 +979,7 @@ export const orderRepositorySuite = <E>(
         );
         const answers = yield* all(
           [...ids, ...ids.toReversed(), ...ids].map((order_id) =>
-            repository.begin(order_id, firstEpoch),
+            beginOne(repository, order_id, firstEpoch),
           ),
         );
         const won = answers.flatMap(Option.toArray);
@@ -998,12 +1002,12 @@ export const orderRepositorySuite = <E>(
         const { pass, repository } = yield* subject;
         const attempt = yield* begun(repository, "A");
         yield* pass("20 millis");
-        assert.isTrue(yield* repository.complete(attempt));
+        assert.isTrue(yield* completeOne(repository, attempt));
         const order = yield* found(repository, "A");
         assert.strictEqual(order.status, "COMPLETED");
         assert.strictEqual(order.attempts, 1);
         assert.deepStrictEqual(order.processing_completed_at, order.updated_at);
-        assert.isFalse(yield* repository.complete(attempt));
+        assert.isFalse(yield* completeOne(repository, attempt));
         assert.deepStrictEqual(
           shown(yield* found(repository, "A")),
           shown(order),
@@ -1034,7 +1038,7 @@ export const orderRepositorySuite = <E>(
         yield* pass("60 millis");
         assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         const second = Option.getOrThrow(
-          yield* repository.begin(id("A"), firstEpoch),
+          yield* beginOne(repository, id("A"), firstEpoch),
         ).order;
         assert.strictEqual(second.attempts, 2);
         assert.isNull(second.next_attempt_at);
@@ -1051,7 +1055,7 @@ export const orderRepositorySuite = <E>(
         assert.isTrue(yield* repository.fail(failure));
         assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         const order = Option.getOrThrow(
-          yield* repository.begin(id("A"), firstEpoch),
+          yield* beginOne(repository, id("A"), firstEpoch),
         ).order;
         assert.strictEqual(order.attempts, 2);
       }),
@@ -1129,7 +1133,7 @@ export const orderRepositorySuite = <E>(
           yield* repository.release({ ...attempt, wait: Duration.zero }),
         );
         const again = Option.getOrThrow(
-          yield* repository.begin(id("A"), firstEpoch),
+          yield* beginOne(repository, id("A"), firstEpoch),
         ).order;
         assert.strictEqual(again.attempts, 1);
         yield* assertTallyIsCount(repository);
@@ -1146,7 +1150,7 @@ export const orderRepositorySuite = <E>(
           (yield* found(repository, "A")).last_error?.replace("\0", "\ufffd"),
           "away\ufffd",
         );
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         const second = { order_id: id("A"), attempt: first.attempt + 1 };
         yield* repository.release({ ...second, wait });
         const order = yield* found(repository, "A");
@@ -1163,12 +1167,12 @@ export const orderRepositorySuite = <E>(
         assert.isTrue(yield* repository.release({ ...attempt, wait }));
         assert.deepStrictEqual(yield* dueIn(repository, partition), []);
         assert.isTrue(
-          Option.isNone(yield* repository.begin(id("A"), firstEpoch)),
+          Option.isNone(yield* beginOne(repository, id("A"), firstEpoch)),
         );
         yield* pass("210 millis");
         assert.deepStrictEqual(yield* dueIn(repository, partition), [id("A")]);
         const order = Option.getOrThrow(
-          yield* repository.begin(id("A"), firstEpoch),
+          yield* beginOne(repository, id("A"), firstEpoch),
         ).order;
         assert.strictEqual(order.attempts, 1);
         yield* assertTallyIsCount(repository);
@@ -1185,9 +1189,9 @@ export const orderRepositorySuite = <E>(
           error: "first",
           wait: Duration.zero,
         });
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         yield* repository.insert(newOrder("pending"), partition);
-        yield* repository.complete(yield* begun(repository, "completed"));
+        yield* completeOne(repository, yield* begun(repository, "completed"));
         yield* repository.fail({
           ...(yield* begun(repository, "failed")),
           error: "first",
@@ -1206,7 +1210,7 @@ export const orderRepositorySuite = <E>(
         ];
         const answers = yield* all(
           stale.flatMap((attempt) => [
-            repository.complete(attempt),
+            completeOne(repository, attempt),
             repository.fail({ ...attempt, error, wait: undefined }),
             repository.fail({ ...attempt, error, wait: Duration.zero }),
             repository.release({ ...attempt, wait: Duration.zero }),
@@ -1230,13 +1234,13 @@ export const orderRepositorySuite = <E>(
             const attempt = yield* begun(repository, order_id);
             const failure = { ...attempt, error: "no", wait: Duration.zero };
             yield* repository.fail(failure);
-            yield* repository.begin(attempt.order_id, firstEpoch);
+            yield* beginOne(repository, attempt.order_id, firstEpoch);
             return { ...attempt, attempt: 2 };
           });
           const ends: ReadonlyArray<
-            (attempt: Attempt) => ReturnType<Repository["complete"]>
+            (attempt: Attempt) => ReturnType<Repository["fail"]>
           > = [
-            repository.complete,
+            (_) => completeOne(repository, _),
             (_) => repository.release({ ..._, wait: Duration.zero }),
             (_) => repository.fail({ ..._, error: "no", wait: undefined }),
             (_) => repository.fail({ ..._, error: "no", wait: Duration.zero }),
@@ -1268,11 +1272,11 @@ export const orderRepositorySuite = <E>(
         const answers = yield* all(
           attempts.map((attempt) =>
             all([
-              repository.complete(attempt),
+              completeOne(repository, attempt),
               repository.fail({ ...attempt, error, wait: undefined }),
               repository.fail({ ...attempt, error, wait: Duration.hours(1) }),
               repository.release({ ...attempt, wait: Duration.zero }),
-              repository.complete(attempt),
+              completeOne(repository, attempt),
             ]),
           ),
         );
@@ -1287,7 +1291,7 @@ export const orderRepositorySuite = <E>(
       Effect.gen(function* () {
         const { repository } = yield* subject;
         const begin = Effect.map(
-          repository.begin(id("A"), firstEpoch),
+          beginOne(repository, id("A"), firstEpoch),
           Option.getOrThrow,
         );
         const first = yield* begun(repository, "A");
@@ -1307,13 +1311,13 @@ export const orderRepositorySuite = <E>(
         assert.strictEqual(third.order.attempts, 1, "the retry forgave");
         for (const attempt of [1, 2]) {
           const stale = { order_id: id("A"), attempt };
-          assert.isFalse(yield* repository.complete(stale));
+          assert.isFalse(yield* completeOne(repository, stale));
           assert.isFalse(
             yield* repository.release({ ...stale, wait: Duration.zero }),
           );
         }
         assert.isTrue(
-          yield* repository.complete({ order_id: id("A"), attempt: 3 }),
+          yield* completeOne(repository, { order_id: id("A"), attempt: 3 }),
         );
       }),
     );
@@ -1351,12 +1355,16 @@ export const orderRepositorySuite = <E>(
         yield* repository.insert(newOrder("A"), partition);
         yield* repository.insert(newOrder("B"), partition);
         yield* repository.insert(newOrder("E"), elsewhere);
-        assert.isTrue(Option.isSome(yield* repository.begin(id("A"), former)));
+        assert.isTrue(
+          Option.isSome(yield* beginOne(repository, id("A"), former)),
+        );
         const owner = yield* claimed(repository, partition);
-        assert.isTrue(Option.isNone(yield* repository.begin(id("B"), former)));
+        assert.isTrue(
+          Option.isNone(yield* beginOne(repository, id("B"), former)),
+        );
         const answers = yield* all(
           [former, owner, owner, former, owner + 1].map((epoch) =>
-            repository.begin(id("B"), epoch),
+            beginOne(repository, id("B"), epoch),
           ),
         );
         assert.deepStrictEqual(answers.map(Option.isSome), [
@@ -1368,7 +1376,7 @@ export const orderRepositorySuite = <E>(
         ]);
         // Another partition is another's, and was not taken over.
         assert.isTrue(
-          Option.isSome(yield* repository.begin(id("E"), firstEpoch)),
+          Option.isSome(yield* beginOne(repository, id("E"), firstEpoch)),
         );
         yield* assertTallyIsCount(repository);
       }),
@@ -1393,8 +1401,8 @@ export const orderRepositorySuite = <E>(
         assert.isTrue(yield* repository.fail({ ...one, ...lost, epoch }));
         assert.strictEqual((yield* found(repository, "A")).status, "PENDING");
         // Work that was begun may be ended by who began it, until taken back.
-        assert.isFalse(yield* repository.complete(one));
-        assert.isTrue(yield* repository.complete(two));
+        assert.isFalse(yield* completeOne(repository, one));
+        assert.isTrue(yield* completeOne(repository, two));
         yield* assertTallyIsCount(repository);
       }),
     );
@@ -1416,7 +1424,7 @@ export const orderRepositorySuite = <E>(
 
         const attempt = yield* begun(repository, "B");
         assert.isTrue(Option.isNone(yield* repository.cancel("B")));
-        yield* repository.complete(attempt);
+        yield* completeOne(repository, attempt);
         assert.isTrue(Option.isNone(yield* repository.cancel("B")));
         yield* assertTallyIsCount(repository);
       }),
@@ -1450,7 +1458,7 @@ export const orderRepositorySuite = <E>(
           const outcomes = yield* all(
             ids.map((order_id, index) => {
               const begin = Effect.map(
-                repository.begin(order_id, firstEpoch),
+                beginOne(repository, order_id, firstEpoch),
                 Option.isSome,
               );
               const cancel = Effect.map(
@@ -1479,7 +1487,7 @@ export const orderRepositorySuite = <E>(
       Effect.gen(function* () {
         const { repository } = yield* subject;
         yield* repository.insert(newOrder("A"), elsewhere);
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         const attempt = { order_id: id("A"), attempt: 1 };
         yield* repository.fail({ ...attempt, error: "no", wait: undefined });
         const retried = Option.getOrThrow(yield* repository.retry("A"));
@@ -1495,7 +1503,7 @@ export const orderRepositorySuite = <E>(
         assert.isTrue(Option.isNone(yield* repository.retry("A")));
         assert.deepStrictEqual(yield* dueIn(repository, elsewhere), [id("A")]);
         const order = Option.getOrThrow(
-          yield* repository.begin(id("A"), firstEpoch),
+          yield* beginOne(repository, id("A"), firstEpoch),
         ).order;
         assert.strictEqual(order.attempts, 1);
         yield* assertTallyIsCount(repository);
@@ -1507,7 +1515,7 @@ export const orderRepositorySuite = <E>(
         const { repository } = yield* subject;
         const attempt = yield* begun(repository, "A");
         assert.isTrue(Option.isNone(yield* repository.retry("A")));
-        yield* repository.complete(attempt);
+        yield* completeOne(repository, attempt);
         assert.isTrue(Option.isNone(yield* repository.retry("A")));
         yield* repository.insert(newOrder("B"), partition);
         assert.isTrue(Option.isNone(yield* repository.retry("B")));
@@ -1528,7 +1536,7 @@ export const orderRepositorySuite = <E>(
             newOrder(order_id, { user_id }),
             elsewhere,
           );
-          yield* repository.begin(order.order_id, firstEpoch);
+          yield* beginOne(repository, order.order_id, firstEpoch);
           yield* repository.fail({
             order_id: order.order_id,
             attempt: 1,
@@ -1542,7 +1550,7 @@ export const orderRepositorySuite = <E>(
         const middle = yield* bury("A", "U2");
         yield* bury("E", "U1");
         yield* repository.insert(newOrder("pending"), partition);
-        yield* repository.complete(yield* begun(repository, "completed"));
+        yield* completeOne(repository, yield* begun(repository, "completed"));
 
         const retried = (query: RetryQuery) =>
           Effect.map(repository.retryMany(query), (orders) =>
@@ -1629,7 +1637,12 @@ export const orderRepositorySuite = <E>(
         assert.strictEqual(placed.item_bytes, item_bytes);
         const [due] = yield* openIn(repository, partition);
         assert.strictEqual(due?.item_bytes, item_bytes);
-        const begun = yield* repository.begin(id("A"), firstEpoch, item_bytes);
+        const begun = yield* beginOne(
+          repository,
+          id("A"),
+          firstEpoch,
+          item_bytes,
+        );
         const { attempt } = Option.getOrThrow(begun);
         yield* repository.fail({
           order_id: id("A"),
@@ -1701,14 +1714,14 @@ export const orderRepositorySuite = <E>(
         assert.deepStrictEqual(none.open, []);
         // Begun, it is still open; completed or cancelled, it is passed over.
         const { order_id } = newOrder("A");
-        yield* repository.begin(order_id, firstEpoch);
+        yield* beginOne(repository, order_id, firstEpoch);
         const [, begun] = (yield* read(0n, 10)).open;
         assert.deepStrictEqual(begun?.underway, {
           order_id,
           attempt: 1,
           attempts: 1,
         });
-        yield* repository.complete({ order_id, attempt: 1 });
+        yield* completeOne(repository, { order_id, attempt: 1 });
         yield* repository.cancel("D");
         const last = yield* read(0n, 10);
         assert.strictEqual(last.ids, "C B");
@@ -1721,7 +1734,7 @@ export const orderRepositorySuite = <E>(
         const { pass, repository } = yield* subject;
         for (const order_id of ["A", "B", "C", "D"]) {
           yield* repository.insert(newOrder(order_id), partition);
-          yield* repository.begin(id(order_id), firstEpoch);
+          yield* beginOne(repository, id(order_id), firstEpoch);
         }
         const aside = (limit: number) =>
           Effect.map(repository.readAside(partition, limit), (open) =>
@@ -1750,10 +1763,10 @@ export const orderRepositorySuite = <E>(
           [],
         );
         // Begun again it stays aside until it is final.
-        yield* repository.begin(id("C"), firstEpoch);
+        yield* beginOne(repository, id("C"), firstEpoch);
         const [first] = yield* repository.readAside(partition, 10);
         assert.deepInclude(first?.underway, { attempt: 2, attempts: 2 });
-        yield* repository.complete({ order_id: id("C"), attempt: 2 });
+        yield* completeOne(repository, { order_id: id("C"), attempt: 2 });
         yield* repository.cancel("A");
         assert.strictEqual(yield* aside(10), "B");
         assert.strictEqual(
@@ -1803,12 +1816,12 @@ export const orderRepositorySuite = <E>(
         const { repository } = yield* subject;
         const first = yield* begun(repository, "A");
         const attempt = yield* begun(repository, "B");
-        yield* repository.complete(yield* begun(repository, "C"));
+        yield* completeOne(repository, yield* begun(repository, "C"));
         yield* repository.insert(newOrder("D"), partition);
         yield* repository.insert(newOrder("E"), elsewhere);
-        yield* repository.begin(id("E"), firstEpoch);
+        yield* beginOne(repository, id("E"), firstEpoch);
         yield* repository.fail({ ...first, error: "no", wait: Duration.zero });
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         const attempts = yield* underwayIn(repository, partition);
         assert.deepStrictEqual(
           attempts.toSorted((a, b) => (a.order_id < b.order_id ? -1 : 1)),
@@ -1849,7 +1862,7 @@ export const orderRepositorySuite = <E>(
         yield* place("B");
         const ofA = yield* age;
         yield* place("C");
-        yield* repository.begin(id("A"), firstEpoch);
+        yield* beginOne(repository, id("A"), firstEpoch);
         const ofB = yield* age;
         yield* place("D");
         const [a, b, c, d] = placed as [number, number, number, number];

@@ -11,6 +11,7 @@ import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import { beginOne, completeOne } from "../support/oneOrder.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 import { assertTallyIsCount, id, newOrder } from "./orderRepositorySuite.ts";
 import * as Recording from "./recordingClient.ts";
@@ -75,13 +76,13 @@ layer(recordedLayer, { excludeTestServices: true })(
           Effect.map(repository.find(order_id), Option.isSome),
         );
         yield* counted("begin", (order_id) =>
-          Effect.map(repository.begin(order_id, 0), Option.isSome),
+          Effect.map(beginOne(repository, order_id, 0), Option.isSome),
         );
         yield* counted("release", (order_id) =>
           repository.release({ ...first(order_id), wait: Duration.zero }),
         );
         yield* counted("begin again", (order_id) =>
-          Effect.map(repository.begin(order_id, 0), Option.isSome),
+          Effect.map(beginOne(repository, order_id, 0), Option.isSome),
         );
         yield* counted("fail", (order_id) =>
           repository.fail({
@@ -92,10 +93,10 @@ layer(recordedLayer, { excludeTestServices: true })(
           }),
         );
         yield* counted("begin once more", (order_id) =>
-          Effect.map(repository.begin(order_id, 0), Option.isSome),
+          Effect.map(beginOne(repository, order_id, 0), Option.isSome),
         );
         yield* counted("complete", (order_id) =>
-          repository.complete({ order_id, attempt: 3 }),
+          completeOne(repository, { order_id, attempt: 3 }),
         );
         yield* counted("read the log", () =>
           Effect.map(
@@ -172,7 +173,7 @@ layer(recordedLayer, { excludeTestServices: true })(
         );
         assert.isAtLeast(replayed, 9);
         const begun = yield* statementsOf((order_id) =>
-          Effect.map(repository.begin(order_id, 0, size), Option.isSome),
+          Effect.map(beginOne(repository, order_id, 0, size), Option.isSome),
         );
         assert.isAtLeast(begun, 8);
       }),
@@ -305,14 +306,14 @@ const statements = Effect.gen(function* () {
       repository.insert(newOrder("O77"), partition),
       "orders_pkey",
     ],
-    "begin one": [repository.begin(id("O6"), 0), "orders_pkey"],
+    "begin one": [beginOne(repository, id("O6"), 0), "orders_pkey"],
     "begin many": [
-      each((order_id) => repository.begin(order_id, 0)),
+      each((order_id) => beginOne(repository, order_id, 0)),
       "orders_pkey",
     ],
-    "complete one": [repository.complete(attempt), "orders_pkey"],
+    "complete one": [completeOne(repository, attempt), "orders_pkey"],
     "complete many": [
-      each((order_id) => repository.complete({ order_id, attempt: 1 })),
+      each((order_id) => completeOne(repository, { order_id, attempt: 1 })),
       "orders_pkey",
     ],
     fail: [repository.fail({ ...failure, wait: Duration.zero }), "orders_pkey"],
@@ -519,7 +520,9 @@ layer(repositoryLayer.pipe(Layer.provideMerge(TestDatabase.layerSql)), {
       yield* each((order_id) =>
         repository.insert(newOrder(order_id), partition),
       );
-      const begun = yield* each((order_id) => repository.begin(order_id, 0));
+      const begun = yield* each((order_id) =>
+        beginOne(repository, order_id, 0),
+      );
       assert.strictEqual(begun.filter(Option.isSome).length, ids.length);
       const updates = yield* updatesOf("orders");
       assert.strictEqual(updates.all, ids.length);

@@ -11,6 +11,7 @@ import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import * as Postgres from "../../src/platform/Postgres.ts";
+import { beginOne, completeOne } from "../support/oneOrder.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import { assertTallyIsCount, id, newOrder } from "./orderRepositorySuite.ts";
 
@@ -81,12 +82,12 @@ it.live(
         { ...newOrder("slow"), user_id: slowUser },
         partition,
       );
-      yield* repository.begin(id("held"), 0);
-      yield* repository.begin(id("free"), 0);
+      yield* beginOne(repository, id("held"), 0);
+      yield* beginOne(repository, id("free"), 0);
       yield* slowDown(sql);
 
       const completed = (order_id: string) =>
-        repository.complete({ order_id: id(order_id), attempt: 1 });
+        completeOne(repository, { order_id: id(order_id), attempt: 1 });
       const slowLists = yield* Effect.forkScoped(
         Effect.forEach(
           Array.from({ length: 20 }),
@@ -123,7 +124,10 @@ it.live(
           // From now on nobody waits for it, not even once.
           const [again, [refused, begun]] = yield* Effect.timed(
             Effect.all(
-              [Effect.flip(completed("held")), repository.begin(id("new"), 0)],
+              [
+                Effect.flip(completed("held")),
+                beginOne(repository, id("new"), 0),
+              ],
               { concurrency: "unbounded" },
             ),
           );

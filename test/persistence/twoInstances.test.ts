@@ -10,6 +10,7 @@ import { Database } from "../../src/persistence/Database.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import * as Postgres from "../../src/platform/Postgres.ts";
+import { beginOne, completeOne } from "../support/oneOrder.ts";
 import { TestDatabase } from "../support/testDatabase.ts";
 import {
   assertTallyIsCount,
@@ -63,7 +64,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })(
         Effect.gen(function* () {
           const begin = (repository: Repository, order_id: OrderId) =>
             Effect.map(
-              repository.begin(order_id, 0),
+              beginOne(repository, order_id, 0),
               Option.map(({ order }) => order),
             );
           const a: Repository = yield* instance;
@@ -119,7 +120,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })(
             const attempt = (order_id: OrderId) => ({ order_id, attempt: 1 });
             const [completed, failed] = yield* raced(
               begun,
-              (order_id) => a.complete(attempt(order_id)),
+              (order_id) => completeOne(a, attempt(order_id)),
               (order_id) =>
                 b.fail({
                   ...attempt(order_id),

@@ -39,6 +39,7 @@ import {
   ProcessorCollapsed,
 } from "../../src/processor/OrderProcessor.ts";
 import * as PartitionsLocal from "../../src/processor/PartitionsLocal.ts";
+import { beginOne, completeOne } from "../support/oneOrder.ts";
 
 const options: OrderProcessorOptions = {
   concurrency: 256,
@@ -245,7 +246,7 @@ describe("the order processor", () => {
     Effect.gen(function* () {
       const repository = yield* OrderRepository;
       const { order } = yield* repository.insert(newOrder("A"), partition);
-      yield* repository.begin(order.order_id, 0);
+      yield* beginOne(repository, order.order_id, 0);
       yield* start;
       // It waits as after any failed attempt, whatever it was that died.
       assert.isNotNull(
@@ -259,7 +260,10 @@ describe("the order processor", () => {
       assert.strictEqual(completed.attempts, 2);
       // The answer of the dead, should it come after all, changes nothing.
       assert.isFalse(
-        yield* repository.complete({ order_id: order.order_id, attempt: 1 }),
+        yield* completeOne(repository, {
+          order_id: order.order_id,
+          attempt: 1,
+        }),
       );
     }).pipe(Effect.provide(service(oneSecond))),
   );
@@ -269,7 +273,7 @@ describe("the order processor", () => {
       const repository = yield* OrderRepository;
       const { order } = yield* repository.insert(newOrder("A"), partition);
       for (const attempt of [1, 2, 3]) {
-        yield* repository.begin(order.order_id, 0);
+        yield* beginOne(repository, order.order_id, 0);
         if (attempt === 3) break;
         yield* repository.fail({
           order_id: order.order_id,
@@ -678,9 +682,8 @@ describe("the order processor", () => {
         Effect.provide(
           service(oneSecond, {}, (repository) => ({
             ...repository,
-            begin: (order_id, epoch) =>
-              unlessAway(repository.begin(order_id, epoch)),
-            complete: (attempt) => unlessAway(repository.complete(attempt)),
+            begin: (asked) => unlessAway(repository.begin(asked)),
+            complete: (attempts) => unlessAway(repository.complete(attempts)),
             readAside: (partition, limit) =>
               unlessAway(repository.readAside(partition, limit)),
             readLog: (partition, after, limit) =>
@@ -706,16 +709,16 @@ describe("the order processor", () => {
         Effect.provide(
           service(oneSecond, {}, (repository) => ({
             ...repository,
-            begin: (order_id, epoch) =>
+            begin: (asked) =>
               Effect.flatMap(Ref.getAndSet(cut, false), (isCut) =>
                 isCut
                   ? Effect.andThen(
-                      repository.begin(order_id, epoch),
+                      repository.begin(asked),
                       Effect.fail(
                         new RepositoryUnavailable({ reason: "cut off" }),
                       ),
                     )
-                  : repository.begin(order_id, epoch),
+                  : repository.begin(asked),
               ),
           })),
         ),
