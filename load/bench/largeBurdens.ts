@@ -22,9 +22,10 @@ const addLargeOrders = (
     client.query(
       `WITH placed AS (
         INSERT INTO orders (order_id, user_id, item_ids, total_amount, partition,
-          status)
+          status, ended)
         SELECT 'large-' || n, 'LARGE', to_json(ARRAY[
-            repeat(md5(random()::text), $2 / 32)]), 19.99, n % 32, $3
+            repeat(md5(random()::text), $2 / 32)]), 19.99, n % 32, $3,
+          nullif($3, 'PENDING')
         FROM generate_series(1, $1::integer) AS n RETURNING 1
       )
       UPDATE order_statistics SET accepted = accepted + $1,
@@ -46,7 +47,7 @@ const unfinishedBodies = (bench: Bench, env: Environment): Promise<Taken> => {
       const asked: RawClients = {
         url,
         clients,
-        text: `POST /api/orders/ HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`,
+        text: `POST /api/orders/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`,
         fillBytes: length - 1,
         seconds: bench.quick ? 8 : 40,
       };
@@ -65,7 +66,7 @@ const stalledReaders = (bench: Bench, env: Environment): Promise<Taken> => {
       const asked: RawClients = {
         url,
         clients,
-        text: "GET /docs HTTP/1.1\r\nHost: bench\r\n\r\n".repeat(20),
+        text: "GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(20),
         fillBytes: 0,
         seconds: 40,
       };

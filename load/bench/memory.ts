@@ -60,10 +60,10 @@ const addLargeOrders = (database: string) =>
   withClient(database, (client) =>
     client.query(
       `INSERT INTO orders (order_id, user_id, item_ids, total_amount, partition,
-        status)
+        status, ended)
       SELECT gen_random_uuid()::text, 'LARGE', to_json(ARRAY(
           SELECT md5(random()::text) FROM generate_series(1, $2 / 35))),
-        19.99, n % 32, 'CANCELLED'
+        19.99, n % 32, 'CANCELLED', 'CANCELLED'
       FROM generate_series(1, $1::integer) AS n`,
       [pageOrders, itemBytes],
     ),
