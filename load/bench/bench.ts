@@ -13,6 +13,7 @@ import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
 import * as InstalledPostgres from "./installedPostgres.ts";
 import * as Memory from "./memory.ts";
+import * as OrderCost from "./orderCost.ts";
 import { isMet, print, type Section } from "./report.ts";
 import { type Bench, startBench } from "./Setup.ts";
 import * as TableHealth from "./tableHealth.ts";
@@ -24,6 +25,7 @@ const sections: Readonly<
 > = {
   "taking-in": TakingIn.run,
   "working-off": WorkingOff.run,
+  "order-cost": OrderCost.run,
   "both-at-once": BothAtOnce.run,
   embedded: Embedded.run,
 };

@@ -60,9 +60,10 @@ export interface Totals {
   readonly heapOnly: number;
 }
 
-/** What the database has done so far, for all its callers. */
-export const totals = async (client: pg.Client): Promise<Totals> => {
-  const { calls } = await StatementCosts.read(client, "");
+export type Changes = Omit<Totals, "statements">;
+
+/** What has changed in the database so far, whoever did it. */
+export const changes = async (client: pg.Client): Promise<Changes> => {
   const { rows } = await client.query(
     `SELECT (SELECT sum(accepted)::float8 FROM order_statistics) AS orders,
       pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS "walBytes",
@@ -71,7 +72,13 @@ export const totals = async (client: pg.Client): Promise<Totals> => {
     FROM pg_stat_database, pg_stat_user_tables
     WHERE datname = current_database() AND relname = 'orders'`,
   );
-  return { ...rows[0], statements: calls };
+  return rows[0];
+};
+
+/** The same, with the statements that did it. */
+export const totals = async (client: pg.Client): Promise<Totals> => {
+  const { calls } = await StatementCosts.read(client, "");
+  return { ...(await changes(client)), statements: calls };
 };
 
 /** From one reading to another. */

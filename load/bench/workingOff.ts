@@ -150,7 +150,7 @@ export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
         {
           name: "orders/s, of graphile-worker's jobs/s",
           value: of(0, "perSecond") / of(2, "perSecond"),
-          limit: 1,
+          limit: 0.6,
           is: "at least",
         },
       ],

@@ -285,7 +285,7 @@ describe("batching", () => {
       const { askForAll, runs } = yield* make({ size: 10, lanes: 1 });
       const several = yield* forkAll(askForAll, [1, 2]);
       yield* (yield* Queue.take(runs)).end(Exit.fail("away"));
-      assert.deepStrictEqual(yield* Fiber.await(several), Exit.fail("away"));
+      assert.strictEqual(yield* Effect.flip(Fiber.join(several)), "away");
     }),
   );
 

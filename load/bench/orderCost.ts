@@ -1,0 +1,121 @@
+/**
+ * What an order costs PostgreSQL, from outside: orders are taken in by a hundred
+ * connections, and then worked off as no work. Nothing else is asked meanwhile.
+ */
+import type pg from "pg";
+import type { ClosedLoad, ClosedLoadResult } from "./closedLoad.ts";
+import * as Cpu from "./cpu.ts";
+import * as Health from "./healthSamples.ts";
+import { ask } from "./processes.ts";
+import type { Row, Section } from "./report.ts";
+import {
+  allCompleted,
+  type Bench,
+  startService,
+  takingInOnly,
+  withClient,
+} from "./Setup.ts";
+
+interface Phase {
+  readonly orders: number;
+  readonly serviceCpu: number;
+  readonly postgresCpu: number;
+  readonly walBytes: number;
+  readonly updates: number;
+  readonly heapOnly: number;
+}
+
+/** Runs a service for a while; what it and PostgreSQL did is counted after its stop. */
+const phase = async (
+  bench: Bench,
+  client: pg.Client,
+  env: Readonly<Record<string, string>>,
+  use: (url: string) => Promise<unknown>,
+): Promise<Phase> => {
+  const service = await startService(bench, env);
+  await bench.settle();
+  const before = await Health.changes(client);
+  const postgres = bench.postgresCpu();
+  const cpu = Cpu.ofProcess(service.pid);
+  await use(service.url);
+  const serviceCpu = Cpu.ofProcess(service.pid) - cpu;
+  const postgresCpu = bench.postgresCpu() - postgres;
+  // Sessions tell their counts when they end.
+  await service.stop();
+  const after = await Health.changes(client);
+  return {
+    orders: after.orders,
+    serviceCpu,
+    postgresCpu,
+    walBytes: after.walBytes - before.walBytes,
+    updates: after.updates - before.updates,
+    heapOnly: after.heapOnly - before.heapOnly,
+  };
+};
+
+const row = (what: string, phase: Phase): Row => ({
+  phase: what,
+  orders: phase.orders,
+  "CPU µs/order": (phase.serviceCpu * 1000) / phase.orders,
+  "PostgreSQL µs/order": (phase.postgresCpu * 1000) / phase.orders,
+  "WAL bytes": phase.walBytes / phase.orders,
+  "heap-only": phase.updates === 0 ? "" : phase.heapOnly / phase.updates,
+});
+
+export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
+  const DATABASE_URL = await bench.database();
+  return withClient(DATABASE_URL, async (client) => {
+    const first = await startService(bench, { ...takingInOnly, DATABASE_URL });
+    await first.stop();
+    bench.progress("order cost: taking in");
+    const takingIn = await phase(
+      bench,
+      client,
+      { ...takingInOnly, DATABASE_URL },
+      (url) =>
+        ask<ClosedLoadResult>("closedLoad.ts", {
+          url,
+          connections: 100,
+          seconds: bench.quick ? 3 : 12,
+        } satisfies ClosedLoad),
+    );
+    bench.progress("order cost: working off");
+    const workingOff = await phase(
+      bench,
+      client,
+      { PROCESSING_TIME: "0 millis", DATABASE_URL },
+      () => allCompleted(client, 300),
+    );
+    const bytesOf = (index: boolean, sizes: ReadonlyArray<Health.Size>) =>
+      sizes
+        .filter(({ name }) => (name === "the table") !== index)
+        .reduce((sum, { bytes }) => sum + bytes, 0) / workingOff.orders;
+    const sizes = await Health.sizes(client);
+    const both = (field: "postgresCpu" | "walBytes") =>
+      (takingIn[field] + workingOff[field]) / workingOff.orders;
+    const goal = (
+      name: string,
+      value: number,
+      limit: number,
+      is: "at most" | "at least" = "at most",
+    ) => ({ name, value, limit, is });
+    return [
+      {
+        title: "What an order costs",
+        note: `Taken in by 100 connections, then worked off as no work, each by a process of its own, after a checkpoint. On disk afterwards, an order: ${Math.round(bytesOf(false, sizes))} bytes of table, ${Math.round(bytesOf(true, sizes))} of indexes.`,
+        rows: [row("taking in", takingIn), row("working off", workingOff)],
+        goals: [
+          goal("PostgreSQL, µs an order", both("postgresCpu") * 1000, 50),
+          goal("WAL, bytes an order", both("walBytes"), 1200),
+          goal("indexes, bytes an order", bytesOf(true, sizes), 170),
+          goal(
+            "updates that are heap-only",
+            workingOff.heapOnly / workingOff.updates,
+            0.95,
+            "at least",
+          ),
+        ],
+      },
+    ];
+  });
+};
