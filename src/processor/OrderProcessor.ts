@@ -5,7 +5,7 @@
  *
  *     PartitionsLocal
  *       `- OrderProcessor.run(partition)    restarts, one for one
- *            `- OrderActor                  one fiber an order in work
+ *            `- OrderActor                  one fiber an order whose work takes time
  */
 import {
   Cause,
@@ -105,7 +105,10 @@ export class OrderProcessor extends Context.Service<
      * of the process allows, unless it is left to a new owner.
      */
     run(partition: Partition, leavingFor?: LeavingFor): Effect.Effect<never>;
-    /** A partition for a new order: one owned here, so that it stays here. */
+    /**
+     * A partition for a new order: one owned here, so that it stays here. A few
+     * orders in a row get the same.
+     */
     readonly choosePartition: () => Partition;
     /** Tells the partition's actor, if it is here, of a PENDING order. */
     readonly handOver: (

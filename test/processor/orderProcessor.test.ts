@@ -694,6 +694,37 @@ describe("the order processor", () => {
     }),
   );
 
+  it.effect("spreads new orders evenly, 32 in a row to one partition", () =>
+    Effect.gen(function* () {
+      const processor = yield* OrderProcessor;
+      yield* start;
+      const chosen = Array.from({ length: 32 * partitions.length }, () =>
+        processor.choosePartition(),
+      );
+      const rows = partitions.map((_, row) =>
+        Array.from(new Set(chosen.slice(32 * row, 32 * (row + 1)))),
+      );
+      assert.isTrue(rows.every(({ length }) => length === 1));
+      assert.deepStrictEqual(new Set(rows.flat()), new Set(partitions));
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect("places new orders in partitions that are owned here, only", () =>
+    Effect.gen(function* () {
+      const processor = yield* OrderProcessor;
+      const run = (name: number) =>
+        Effect.forkChild(processor.run(Partition.make(name)), {
+          startImmediately: true,
+        });
+      const [three, four] = yield* Effect.all([run(3), run(4)]);
+      const first = processor.choosePartition();
+      assert.oneOf(first, [3, 4]);
+      const [gone, left] = first === 3 ? [three, 4] : [four, 3];
+      yield* Fiber.interrupt(gone);
+      assert.strictEqual(processor.choosePartition(), Partition.make(left));
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
   it.effect("finds an order whose beginning was done but never answered", () =>
     Effect.gen(function* () {
       const cut = yield* Ref.make(true);
