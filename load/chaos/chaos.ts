@@ -19,6 +19,7 @@ that must hold did not.
   --short      a short form of each: some two minutes in all
   --seed N     replays the faults of a run (default: a new one, told first)
   --away N     seconds that receiver-away keeps the receiver away (48; 9 short)
+  --rate N     orders a second from outside, instead of the scenario's own
   --json FILE  writes all figures as JSON
   --verbose    tells of every fault
   --logs DIR   leaves there what the service wrote
@@ -41,6 +42,7 @@ const { positionals, values } = parseArgs({
     short: { type: "boolean", default: false },
     seed: { type: "string" },
     away: { type: "string" },
+    rate: { type: "string" },
     json: { type: "string" },
     logs: { type: "string" },
     verbose: { type: "boolean", default: false },
@@ -90,9 +92,14 @@ const main = async (): Promise<number> => {
   }
   const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
   const isShort = values.short;
-  const chosen = scenarios.filter(
-    ({ name }) => positionals.length === 0 || positionals.includes(name),
-  );
+  const chosen = scenarios
+    .filter(
+      ({ name }) => positionals.length === 0 || positionals.includes(name),
+    )
+    .map((scenario) => ({
+      ...scenario,
+      rate: Number(values.rate ?? scenario.rate),
+    }));
   process.stdout.write(
     `${chosen.length} scenarios, seed ${seed}${isShort ? ", short form" : ""}\n`,
   );
