@@ -72,7 +72,7 @@ interface Operation {
   readonly ask: (somewhere: Somewhere) => Asked;
 }
 
-const list = "created_at DESC";
+const list = "WITH read0 AS";
 
 /**
  * What is asked for over HTTP, each at another place in the table; of pages only
