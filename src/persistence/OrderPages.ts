@@ -242,7 +242,7 @@ export const read = Effect.fnUntraced(function* (
     after: query.after,
     rows: Math.min(
       rowsMax,
-      (query.limit + 1) * (isFiltered(query) ? rowsPerOrder : 1),
+      (query.limit + 1) * (isFiltered(sql, query) ? rowsPerOrder : 1),
     ),
     limit: query.limit,
     bytes: pageBytesMax,
@@ -268,7 +268,7 @@ export const read = Effect.fnUntraced(function* (
 });
 
 /** Whether a row that is read may not be wanted. */
-const isFiltered = ({ created_after, created_before, status }: OrderQuery) =>
-  (status ?? []).length > 0 ||
-  created_after !== undefined ||
-  created_before !== undefined;
+const isFiltered = (sql: SqlClient.SqlClient, query: OrderQuery) =>
+  query.created_after !== undefined ||
+  query.created_before !== undefined ||
+  stretchesOf(sql, query).some(({ filter }) => filter.length > 0);
