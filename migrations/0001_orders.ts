@@ -25,7 +25,8 @@
  * attempt that was not made is taken off. `begun` only grows, and is the number
  * by which an attempt is fenced. `partition_owners` counts how often each
  * partition was taken over, which fences the former owner, and keeps up to where
- * the partition's log is done.
+ * the partition's log is done. `epoch` is that count as of the latest attempt:
+ * `partition_claims` knows which instance it was.
  *
  * A good half of each page is left for the next states of its orders (fillfactor).
  *
@@ -56,6 +57,7 @@ export default Effect.gen(function* () {
       processing_completed_at timestamptz(3),
       attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
       begun integer NOT NULL DEFAULT 0,
+      epoch integer,
       partition smallint NOT NULL CHECK (partition BETWEEN 0 AND 31),
       status text COLLATE "C" NOT NULL DEFAULT 'PENDING' CHECK (
         status IN ('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')
@@ -135,4 +137,12 @@ export default Effect.gen(function* () {
     ) WITH (fillfactor = 50)`;
   yield* sql`INSERT INTO partition_owners (partition)
     SELECT generate_series(0, 31)`;
+  yield* sql`
+    CREATE TABLE partition_claims (
+      partition smallint NOT NULL,
+      epoch integer NOT NULL,
+      instance text NOT NULL,
+      claimed_at timestamptz(3) NOT NULL DEFAULT now(),
+      CONSTRAINT partition_claims_pkey PRIMARY KEY (partition, epoch)
+    )`;
 });

@@ -4,11 +4,16 @@
  */
 import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
 import { AppConfig, settingFaults } from "./AppConfig.ts";
+import { EventFeed } from "./events/EventFeed.ts";
+import { EventFollower } from "./events/EventFollower.ts";
+import { EventStreams } from "./events/EventStreams.ts";
+import { Places } from "./events/Places.ts";
 import * as Announcement from "./http/Announcement.ts";
 import * as HttpApp from "./http/HttpApp.ts";
 import { supervise } from "./instances/Supervisor.ts";
 import { Census } from "./operations/Census.ts";
 import * as Conservation from "./operations/Conservation.ts";
+import * as EventUpkeep from "./operations/EventUpkeep.ts";
 import * as Observability from "./operations/Observability.ts";
 import { stopWithin } from "./operations/StopLimit.ts";
 import { Orders } from "./orders/Orders.ts";
@@ -16,6 +21,7 @@ import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
 import { Connections } from "./persistence/Connections.ts";
 import { Database } from "./persistence/Database.ts";
+import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as Arguments from "./platform/Arguments.ts";
@@ -66,6 +72,10 @@ const identityOf = (
   };
 };
 
+/** As it stands in the log, and in the history of orders. */
+const nameOf = ({ name }: Pick<Identity, "name">) =>
+  `${name.host}:${name.port}`;
+
 /** The service, as its settings ask for it, on a runtime. */
 const layer = <E>(
   runtime: Runtime,
@@ -94,7 +104,14 @@ const layer = <E>(
     ),
   );
 
-  const useCases = Layer.mergeAll(Orders.layer, Readiness.layer);
+  const useCases = Layer.mergeAll(
+    Orders.layer,
+    Readiness.layer,
+    Layer.provide(Layer.mergeAll(EventFeed.layer, EventStreams.layer), [
+      EventFollower.layer,
+      Places.layer,
+    ]),
+  );
 
   const processor = OrderProcessor.layer({
     concurrency: config.processingConcurrency,
@@ -108,6 +125,10 @@ const layer = <E>(
   }).pipe(Layer.provide(work.layer));
 
   const repository = OrderRepositorySql.layer.pipe(
+    Layer.provide([
+      Layer.succeed(WritesEvents, config.events),
+      Layer.succeed(ThisInstance, nameOf(identity)),
+    ]),
     Layer.provideMerge(Database.layer),
   );
 
@@ -149,8 +170,10 @@ const layer = <E>(
       Layer.mergeAll(
         partitions(config, identity),
         Conservation.layer.pipe(Layer.provide(Census.layer)),
+        EventUpkeep.layer(config.eventsRetention),
       ),
     ),
+    Layer.provideMerge(listenersNotice),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
     Layer.provideMerge(processor),
@@ -206,6 +229,17 @@ const drainNotice = Layer.effectDiscard(
   }),
 );
 
+/** Whoever listens or waits is let go once processing has drained. */
+const listenersNotice = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const feed = yield* EventFeed;
+    const streams = yield* EventStreams;
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(feed.stopWaiting, streams.end),
+    );
+  }),
+);
+
 /** Where the orders are, in words. */
 const dataOf = (config: AppConfig) =>
   config.databaseUrl === undefined
@@ -218,7 +252,7 @@ const observability = (
   { isOneOfMany, name }: Identity,
 ) =>
   Observability.layer({
-    instance: `${name.host}:${name.port}`,
+    instance: nameOf({ name }),
     isOneOfMany,
     logFormat: config.logFormat ?? (runtime.isTerminal ? "pretty" : "json"),
     logLevel: config.logLevel,

@@ -124,6 +124,14 @@ export const AppConfig = Config.all({
     Config.withDefault(ByteSize.mebibytes(64)),
   ),
   maxInFlight: count("MAX_IN_FLIGHT", 2000, 1),
+  events: Config.schema(
+    Schema.Literals(["on", "off"]).annotate({ message: "must be on or off" }),
+    "EVENTS",
+  ).pipe(
+    Config.withDefault("on" as const),
+    Config.map((events) => events === "on"),
+  ),
+  eventsRetention: time("EVENTS_RETENTION", Duration.days(7)),
   sampleOrders: count("SAMPLE_ORDERS", 0, 0),
   logLevel: Config.LogLevel("LOG_LEVEL").pipe(
     Config.withDefault("Info" as const),

@@ -4,12 +4,14 @@
  */
 import { HttpApi, OpenApi } from "effect/http-api";
 import * as ApiDocument from "./ApiDocument.ts";
+import { EventsApi } from "./EventsApi.ts";
 import { HealthApi } from "./HealthApi.ts";
 import { OrdersApi } from "./OrdersApi.ts";
 import { CrossSite, Misdirected } from "./Problems.ts";
 
 export class Api extends HttpApi.make("order-service")
   .add(OrdersApi)
+  .add(EventsApi)
   .add(HealthApi)
   .annotate(HttpApi.AdditionalSchemas, [CrossSite, Misdirected])
   .annotateMerge(

@@ -1,5 +1,5 @@
 /** Everything that can be asked about orders over HTTP. */
-import { Schema, SchemaTransformation } from "effect";
+import { Schema } from "effect";
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -8,7 +8,7 @@ import {
   HttpApiSchema,
   OpenApi,
 } from "effect/http-api";
-import { Order, UserId } from "../domain/Order.ts";
+import { Order, Time, UserId } from "../domain/Order.ts";
 import {
   OrderConflict,
   OrderNotFound,
@@ -16,11 +16,9 @@ import {
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import { PageCursor } from "./PageCursor.ts";
+import { Once, optionalUserId, time, wholeNumber } from "./Parameters.ts";
 import { idFromJson, idInJson, PlaceOrder } from "./PlaceOrder.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
-
-/** Not all that is checked can be said in JSON Schema. */
-const noJsonSchema = { toJsonSchema: () => ({}) };
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0));
 const Seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0));
@@ -44,51 +42,8 @@ export interface OrderMetrics extends Schema.Schema.Type<typeof OrderMetrics> {}
 export const pageSizeMax = 500;
 export const pageSizeDefault = 50;
 
-/** A parameter that may be given once. */
-const Once = Schema.String.annotate({ message: "must be given only once" });
-
 /** A page's size, 1..500. */
-const PageSize = Once.check(
-  Schema.makeFilter<string>((text) => {
-    const size = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-    return size >= 1 && size <= pageSizeMax
-      ? undefined
-      : `must be a whole number from 1 to ${pageSizeMax}`;
-  }, noJsonSchema),
-).pipe(Schema.decodeTo(Schema.NumberFromString));
-
-/**
- * ISO 8601 with a four-digit year, for a day or a moment that exists.
- * `Date.parse` alone would take "1" and "Jan 1", and make 2 March of 30 February.
- */
-const isTime = (text: string): boolean => {
-  const [, day] =
-    /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/i.exec(
-      text,
-    ) ?? [];
-  if (day === undefined || Number.isNaN(Date.parse(text))) return false;
-  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
-};
-
-/** A moment; UTC where the text names no offset, midnight where it names a day. */
-const time = (description: string) =>
-  Once.annotate({ format: "date-time", description })
-    .check(
-      Schema.makeFilter<string>(
-        (text) =>
-          isTime(text)
-            ? undefined
-            : "must be a time such as 2026-01-31T12:00:00Z (ISO 8601; in a URL, write the + of an offset as %2B)",
-        noJsonSchema,
-      ),
-    )
-    .pipe(Schema.decodeTo(Schema.DateTimeUtcFromString));
-
-const OptionalUserId = Schema.optional(
-  Once.annotate({ description: "Only this user's orders." }).pipe(
-    Schema.decodeTo(UserId, SchemaTransformation.trim()),
-  ),
-);
+const PageSize = wholeNumber(1, pageSizeMax);
 
 /** How many FAILED orders are retried when nobody says how many. */
 export const retryDefault = 100;
@@ -118,6 +73,39 @@ export const RetryOrders = Schema.Struct({
 export const RetriedOrders = Schema.Struct({
   retried: Count.annotate({ description: "Orders that are PENDING again." }),
 }).annotate({ identifier: "RetriedOrders" });
+
+/** An entry of an order's history. */
+export const HistoryEntry = Schema.Union([
+  Schema.Struct({ type: Schema.Literal("placed"), time: Time }),
+  Schema.Struct({
+    type: Schema.Literal("attempt"),
+    time: Time.annotate({ description: "When it began." }),
+    attempt: Schema.Int.annotate({
+      description: "Its number among all that were begun, from 1.",
+    }),
+    instance: Schema.NullOr(Schema.String).annotate({
+      description: "The instance that made it.",
+    }),
+    began_at: Time,
+    ended_at: Schema.NullOr(Time).annotate({
+      description: "Null while it is under way.",
+    }),
+    outcome: Schema.NullOr(
+      Schema.Literals(["completed", "failed", "lost", "given_back"]),
+    ).annotate({
+      description:
+        "Null while it is under way. Lost: whoever made it stopped. Given back: it was not really made, and is not counted.",
+    }),
+    error: Schema.NullOr(Schema.String),
+  }),
+  Schema.Struct({
+    type: Schema.Literals(["cancelled", "retried"]),
+    time: Time,
+    actor: Schema.NullOr(Schema.String).annotate({
+      description: "Who asked for it, where that is known.",
+    }),
+  }),
+]).annotate({ identifier: "HistoryEntry" });
 
 /** The path of one order; any text may be asked for. */
 const OrderPath = {
@@ -190,7 +178,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             }),
           ).annotate({ description: "Repeat it for several." }),
         ),
-        user_id: OptionalUserId,
+        user_id: optionalUserId("Only this user's orders."),
         created_after: Schema.optional(time("Inclusive.")),
         created_before: Schema.optional(time("Exclusive.")),
       },
@@ -225,7 +213,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
     ),
     HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
       query: {
-        user_id: OptionalUserId,
+        user_id: optionalUserId("Only this user's orders."),
         created_before: Schema.optional(time("Exclusive.")),
         limit: Schema.optional(PageSize),
       },
@@ -267,6 +255,17 @@ export class OrdersApi extends HttpApiGroup.make("orders")
         summary: "Find an order",
         description:
           "With the `ETag` that you have in `If-None-Match`: 304 while the order is still the same.",
+      }),
+    ),
+    HttpApiEndpoint.get("history", "/api/orders/:order_id/history/", {
+      params: OrderPath,
+      success: Schema.Array(HistoryEntry),
+      error: [OrderNotFound, Unavailable],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "What became of an order",
+        description:
+          "Oldest first: its placing, each attempt, and what somebody did. Kept as long as the order; of very many attempts, the latest 1000.",
       }),
     ),
     HttpApiEndpoint.post("cancel", "/api/orders/:order_id/cancel/", {

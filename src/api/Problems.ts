@@ -93,3 +93,20 @@ export class NotReady extends HttpApiError.Problem<NotReady>()("NotReady", {
   status: 503,
   title: "The service is not ready",
 }) {}
+
+/** `EVENTS` is off: there are none to be read. */
+export class EventsOff extends HttpApiError.Problem<EventsOff>()("EventsOff", {
+  type: "urn:order-service:events-off",
+  status: 409,
+  title: "This service writes no events",
+}) {}
+
+/** What came after an event's id is not there any more, or never was here. */
+export class EventsGoneProblem extends HttpApiError.Problem<EventsGoneProblem>()(
+  "EventsGone",
+  {
+    type: "urn:order-service:events-gone",
+    status: 410,
+    title: "What came after that event is gone",
+  },
+) {}

@@ -173,7 +173,8 @@ export const sameContent = (one: NewOrder, other: NewOrder): boolean =>
   one.total_amount === other.total_amount &&
   Equal.equals(one.item_ids, other.item_ids);
 
-const Time = Schema.String.annotate({ format: "date-time" }).pipe(
+/** A moment, in UTC. */
+export const Time = Schema.String.annotate({ format: "date-time" }).pipe(
   Schema.decodeTo(
     Schema.DateTimeUtc,
     SchemaTransformation.dateTimeUtcFromString,

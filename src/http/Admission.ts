@@ -35,7 +35,8 @@ type Admitted<A, E, R> = Effect.Effect<
   R
 >;
 
-const orUnavailable = <A, E, R>(
+/** Says when to ask again where the database is away. */
+export const orUnavailable = <A, E, R>(
   work: Effect.Effect<A, E, R>,
 ): Admitted<A, E, R> =>
   Effect.catchIf(

@@ -20,6 +20,7 @@ import { Answers } from "./Answers.ts";
 import * as Bodies from "./Bodies.ts";
 import { Browsers } from "./Browsers.ts";
 import * as Edge from "./Edge.ts";
+import * as EventsHttp from "./EventsHttp.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { KeptPages } from "./KeptPages.ts";
@@ -40,7 +41,7 @@ export interface HttpAppOptions {
 }
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([OrdersHttp.layer, HealthHttp.layer]),
+  Layer.provide([OrdersHttp.layer, EventsHttp.layer, HealthHttp.layer]),
   Layer.provide(
     HttpApiMiddleware.layerProblemDetails({ includeDetails: true }),
   ),

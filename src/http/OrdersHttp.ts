@@ -99,6 +99,8 @@ export const layer = HttpApiBuilder.group(
           // Large orders are read a few at a time.
           return yield* admit(answers.make(0, answer));
         }),
+        history: ({ params }) =>
+          Effect.flatMap(orderIdIn(params), (id) => admit(orders.history(id))),
         cancel: ({ params }) =>
           Effect.flatMap(orderIdIn(params), (id) => admit(orders.cancel(id))),
         retry: ({ params }) =>

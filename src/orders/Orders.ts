@@ -12,6 +12,7 @@ import {
   References,
 } from "effect";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
+import type { HistoryEntry } from "../domain/OrderHistory.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import {
   OrderConflict,
@@ -84,6 +85,9 @@ export class Orders extends Context.Service<
     /** Takes an order in; it is durable when this succeeds. */
     place(order: NewOrder): Answer<Placement, OrderConflict>;
     find(order_id: string): Answer<Order, OrderNotFound>;
+    history(
+      order_id: string,
+    ): Answer<ReadonlyArray<HistoryEntry>, OrderNotFound>;
     list(query: OrderQuery): Answer<OrderPage>;
     readonly metrics: Answer<OrderMetrics>;
     cancel(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
@@ -135,13 +139,22 @@ export class Orders extends Context.Service<
         );
       };
 
+      const orNotFound = <A>(order_id: string, found: Option.Option<A>) =>
+        Option.isSome(found)
+          ? Effect.succeed(found.value)
+          : Effect.fail(
+              new OrderNotFound({
+                order_id,
+                detail: `There is no order "${order_id}".`,
+              }),
+            );
+
       const find = useCase("Orders.find")(function* (order_id: string) {
-        const found = yield* repository.find(order_id);
-        if (Option.isSome(found)) return found.value;
-        return yield* new OrderNotFound({
-          order_id,
-          detail: `There is no order "${order_id}".`,
-        });
+        return yield* orNotFound(order_id, yield* repository.find(order_id));
+      });
+
+      const history = useCase("Orders.history")(function* (order_id: string) {
+        return yield* orNotFound(order_id, yield* repository.history(order_id));
       });
 
       /** Why an order could not be moved: there is none, or its status. */
@@ -193,6 +206,7 @@ export class Orders extends Context.Service<
       return Orders.of({
         place: isTraced ? Effect.fn("Orders.place")(place) : place,
         find,
+        history,
         list: repository.list,
         metrics: Effect.map(repository.tally, metricsOf),
         cancel,

@@ -1,13 +1,15 @@
 /** The migrations, in their order. `migrations/README.md` says how to add one. */
 import { Migrator } from "effect/sql";
 import orders from "../../migrations/0001_orders.ts";
+import events from "../../migrations/0002_events.ts";
 
 export const migrations = Migrator.fromRecord({
   "0001_orders": orders,
+  "0002_events": events,
 });
 
 /** The schema this code was written for. */
-export const newestMigration = 1;
+export const newestMigration = 2;
 
 export const migrationsTable = "effect_sql_migrations";
 

@@ -6,6 +6,7 @@
 import { Duration, Effect, Option } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import { moves } from "../domain/OrderLifecycle.ts";
+import type { Kept, Told } from "./OrderMoves.ts";
 import type {
   Attempt,
   Beginning,
@@ -15,7 +16,6 @@ import type {
   Release,
 } from "./OrderRepository.ts";
 import { decodeOrder, orderColumns } from "./OrderRow.ts";
-import * as OrderStatistics from "./OrderStatistics.ts";
 import { byItemBytes, type Statements } from "./Statements.ts";
 
 /** Whether the partition of `o` is still owned as `given` says. */
@@ -62,15 +62,15 @@ const beginningOf = ({
 
 const attemptOf = ({ attempt, order_id }: Attempt) => `${attempt} ${order_id}`;
 
-const beginning = (sql: SqlClient.SqlClient) => {
+const beginning = (sql: SqlClient.SqlClient, { moving }: Statements) => {
   const begin = (given: ReadonlyArray<Beginning>) =>
-    OrderStatistics.moving<Record<string, unknown>>(
-      sql,
-      sql`
+    moving<Record<string, unknown>>(sql, {
+      moved: sql`
         UPDATE orders AS o SET
           status = ${moves.begin.to},
           attempts = o.attempts + 1,
           begun = o.begun + 1,
+          epoch = given.epoch,
           processing_started_at = now(),
           updated_at = now()
         FROM unnest(
@@ -84,7 +84,7 @@ const beginning = (sql: SqlClient.SqlClient) => {
         RETURNING ${sql.literal(orderColumns)}, o.begun AS attempt, given.epoch,
           ${moves.begin.from}::text AS was, o.status AS became,
           0::float8 AS seconds`,
-    );
+    });
   return (asked: ReadonlyArray<Beginning>) =>
     Effect.map(begin(distinct(asked, beginningOf)), (rows) => {
       const begun = new Map<string, Begun>();
@@ -118,6 +118,10 @@ interface End<In extends Attempt> {
   ) => ReadonlyArray<Statement.Fragment>;
   readonly where?: string;
   readonly seconds?: string;
+  /** What `told` and `kept` are made of, beside the columns of all. */
+  readonly returned?: string;
+  readonly told?: Told;
+  readonly kept?: Kept;
 }
 
 /**
@@ -126,12 +130,14 @@ interface End<In extends Attempt> {
  */
 const ending = <In extends Attempt>(
   sql: SqlClient.SqlClient,
-  { from, names, seconds = "0::float8", set, values, where = "true" }: End<In>,
+  { moving }: Statements,
+  { kept, told, ...how }: End<In>,
 ) => {
+  const { from, names, returned = "", seconds = "0::float8" } = how;
+  const { set, values, where = "true" } = how;
   const end = (given: ReadonlyArray<In>) =>
-    OrderStatistics.moving<Attempt>(
-      sql,
-      sql`
+    moving<Attempt>(sql, {
+      moved: sql`
         UPDATE orders AS o SET ${set}, updated_at = now()
         FROM unnest(${sql.join(
           ", ",
@@ -143,10 +149,13 @@ const ending = <In extends Attempt>(
         ])}) AS given (order_id, attempt${sql.literal(names)})
         WHERE o.order_id = given.order_id AND o.status = ${from}
           AND o.begun = given.attempt AND ${sql.literal(where)}
-        RETURNING o.order_id, given.attempt, ${from}::text AS was,
-          o.status AS became, ${sql.literal(seconds)} AS seconds`,
-      sql.literal("order_id, attempt"),
-    );
+        RETURNING o.order_id, o.user_id, given.attempt, ${from}::text AS was,
+          o.status AS became, ${sql.literal(seconds)} AS seconds
+          ${sql.literal(returned)}`,
+      selected: sql.literal("order_id, attempt"),
+      told,
+      kept,
+    });
   return (attempts: ReadonlyArray<In>) =>
     Effect.map(end(distinct(attempts, attemptOf)), (rows) => {
       const ended = new Set(rows.map(attemptOf));
@@ -154,8 +163,8 @@ const ending = <In extends Attempt>(
     });
 };
 
-const completing = (sql: SqlClient.SqlClient) =>
-  ending<Attempt>(sql, {
+const completing = (sql: SqlClient.SqlClient, statements: Statements) =>
+  ending<Attempt>(sql, statements, {
     from: moves.complete.from,
     set: sql`status = ${moves.complete.to}, due_at = NULL,
       processing_completed_at = now()`,
@@ -163,11 +172,22 @@ const completing = (sql: SqlClient.SqlClient) =>
     values: () => [],
     seconds: `greatest(0, extract(epoch FROM
       o.processing_completed_at - o.processing_started_at))::float8`,
+    told: { type: "order.completed", attempt: sql.literal("attempt") },
   });
 
+/** An attempt that did not complete its order goes into the order's history. */
+const keepingAttempts = (sql: SqlClient.SqlClient, outcome: string): Kept => ({
+  columns: "entry, attempt, began_at, epoch, outcome, error",
+  rows: sql`SELECT order_id, 'attempt', attempt, began_at, epoch,
+    ${sql.literal(outcome)}, error FROM moved`,
+});
+
+const returnedOfAttempts =
+  ", o.processing_started_at AS began_at, o.epoch, nullif(given.error, '') AS error";
+
 /** Postponed, an order is aside; a dead letter has ended. */
-const failing = (sql: SqlClient.SqlClient) =>
-  ending<Failure>(sql, {
+const failing = (sql: SqlClient.SqlClient, statements: Statements) =>
+  ending<Failure>(sql, statements, {
     from: moves.bury.from,
     set: sql`
       status = CASE WHEN given.for_good
@@ -176,19 +196,33 @@ const failing = (sql: SqlClient.SqlClient) =>
       due_at = CASE WHEN NOT given.for_good
         THEN now() + given.wait * interval '1 millisecond' END,
       last_error = given.error`,
-    names: ", error, for_good, wait, epoch",
+    names: ", error, for_good, wait, epoch, is_lost",
     values: (given) => [
       sql`${given.map((_) => toText(_.error))}::text[]`,
       sql`${given.map((_) => _.wait === undefined)}::boolean[]`,
       sql`${given.map((_) => toMillis(_.wait))}::text[]::float8[]`,
       sql`${given.map((_) => String(_.epoch ?? -1))}::text[]::integer[]`,
+      sql`${given.map((_) => _.isLost === true)}::boolean[]`,
     ],
     where: `(given.epoch < 0 OR ${isOwned})`,
+    returned: `${returnedOfAttempts}, given.is_lost, o.due_at,
+      CASE WHEN given.for_good THEN 'order.failed'
+        ELSE 'order.attempt_failed' END AS event`,
+    told: {
+      type: sql.literal("event"),
+      attempt: sql.literal("attempt"),
+      details: sql.literal(`json_build_object('error', error, 'lost', is_lost,
+        'next_attempt_at', extract(epoch FROM due_at) * 1000)`),
+    },
+    kept: keepingAttempts(
+      sql,
+      "CASE WHEN is_lost THEN 'lost' ELSE 'failed' END",
+    ),
   });
 
 /** Given back, an order is aside, and its attempt is not counted. */
-const releasing = (sql: SqlClient.SqlClient) =>
-  ending<Release>(sql, {
+const releasing = (sql: SqlClient.SqlClient, statements: Statements) =>
+  ending<Release>(sql, statements, {
     from: moves.release.from,
     set: sql`
       status = ${moves.release.to},
@@ -200,14 +234,17 @@ const releasing = (sql: SqlClient.SqlClient) =>
       sql`${given.map((_) => toMillis(_.wait))}::text[]::float8[]`,
       sql`${given.map((_) => toText(_.error ?? ""))}::text[]`,
     ],
+    returned: returnedOfAttempts,
+    kept: keepingAttempts(sql, "'given_back'"),
   });
 
-export const make = (
-  sql: SqlClient.SqlClient,
-  { batchedPastHeld }: Statements,
-) => ({
-  begin: batchedPastHeld("begin", beginning(sql), byItemBytes).all,
-  complete: batchedPastHeld("complete", completing(sql)).all,
-  fail: batchedPastHeld("fail", failing(sql)).one,
-  release: batchedPastHeld("release", releasing(sql)).one,
-});
+export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
+  const { batchedPastHeld } = statements;
+  return {
+    begin: batchedPastHeld("begin", beginning(sql, statements), byItemBytes)
+      .all,
+    complete: batchedPastHeld("complete", completing(sql, statements)).all,
+    fail: batchedPastHeld("fail", failing(sql, statements)).one,
+    release: batchedPastHeld("release", releasing(sql, statements)).one,
+  };
+};

@@ -2,10 +2,11 @@
 import { Effect, Option } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import { moves } from "../domain/OrderLifecycle.ts";
+import { Actor } from "./EventLog.ts";
 import { isOrderId } from "./OrderFinding.ts";
+import type { Kept, Told } from "./OrderMoves.ts";
 import type { Retried, RetryQuery } from "./OrderRepository.ts";
 import { decodeOrder, orderColumns, toDate } from "./OrderRow.ts";
-import * as OrderStatistics from "./OrderStatistics.ts";
 import type { Statements } from "./Statements.ts";
 
 const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
@@ -14,20 +15,45 @@ const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
   item_bytes,
 });
 
-export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
+export const make = (
+  sql: SqlClient.SqlClient,
+  { answer, moving }: Statements,
+) => {
+  /** Who asked for it is told, and kept in the order's history. */
+  const telling = (
+    type: "cancelled" | "retried",
+    actor: string | undefined,
+  ): { readonly told: Told; readonly kept: Kept } => {
+    const who = sql`${actor ?? null}::text`;
+    return {
+      told: {
+        type: `order.${type}`,
+        attempt: sql.literal("begun"),
+        details: sql`json_build_object('actor', ${who})`,
+      },
+      kept: {
+        columns: "entry, actor",
+        rows: sql`SELECT order_id, ${type}::text, ${who} FROM moved`,
+      },
+    };
+  };
+
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
       : answer(
-          OrderStatistics.moving<Record<string, unknown>>(
-            sql,
-            sql`
-              UPDATE orders AS o SET status = ${moves.cancel.to},
-                ended = ${moves.cancel.to}, due_at = NULL, updated_at = now()
-              WHERE order_id = ${order_id}::text AND status = ${moves.cancel.from}
-              RETURNING ${sql.literal(orderColumns)},
-                ${moves.cancel.from}::text AS was, status AS became,
-                0::float8 AS seconds`,
+          Effect.flatMap(Actor, (actor) =>
+            moving<Record<string, unknown>>(sql, {
+              moved: sql`
+                UPDATE orders AS o SET status = ${moves.cancel.to},
+                  ended = ${moves.cancel.to}, due_at = NULL, updated_at = now()
+                WHERE order_id = ${order_id}::text
+                  AND status = ${moves.cancel.from}
+                RETURNING ${sql.literal(orderColumns)}, o.begun,
+                  ${moves.cancel.from}::text AS was, status AS became,
+                  0::float8 AS seconds`,
+              ...telling("cancelled", actor),
+            }),
           ),
         ).pipe(
           Effect.map(([row]) =>
@@ -43,17 +69,19 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
    */
   const retryAll = (chosen: Statement.Fragment, returned: string) =>
     answer(
-      OrderStatistics.moving<Retried>(
-        sql,
-        sql`
-          UPDATE orders AS o SET status = ${moves.retry.to}, ended = NULL,
-            attempts = 0, due_at = now(), updated_at = now()
-          WHERE order_id = ANY(ARRAY(
-              SELECT order_id FROM (${chosen}) AS chosen))
-            AND status = ${moves.retry.from}
-          RETURNING ${sql.literal(returned)}, o.partition, o.item_bytes,
-            ${moves.retry.from}::text AS was, status AS became,
-            0::float8 AS seconds`,
+      Effect.flatMap(Actor, (actor) =>
+        moving<Retried>(sql, {
+          moved: sql`
+            UPDATE orders AS o SET status = ${moves.retry.to}, ended = NULL,
+              attempts = 0, due_at = now(), updated_at = now()
+            WHERE order_id = ANY(ARRAY(
+                SELECT order_id FROM (${chosen}) AS chosen))
+              AND status = ${moves.retry.from}
+            RETURNING ${sql.literal(returned)}, o.partition, o.item_bytes,
+              o.begun, ${moves.retry.from}::text AS was, status AS became,
+              0::float8 AS seconds`,
+          ...telling("retried", actor),
+        }),
       ),
     );
 
@@ -88,7 +116,7 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
         ORDER BY ${sql.literal(column)}, seq
         LIMIT ${limit}::integer
         FOR UPDATE SKIP LOCKED`;
-      return Effect.map(retryAll(chosen, "o.order_id"), (rows) =>
+      return Effect.map(retryAll(chosen, "o.order_id, o.user_id"), (rows) =>
         rows.map(retriedIn),
       );
     },

@@ -24,12 +24,14 @@ const rowsMax = 2000;
 export const lastNumber =
   "CASE WHEN is_called THEN last_value ELSE last_value - 1 END";
 
-/** Selects the moment of a statement (`LogHorizon`). */
-const moment = `
+/** Selects the moment of a statement (`LogHorizon`), of the log numbered by it. */
+export const momentOf = (sequence: "orders_seq" | "order_events_seq") => `
   SELECT ${lastNumber} AS last,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
-  FROM orders_seq`;
+  FROM ${sequence}`;
+
+const moment = momentOf("orders_seq");
 
 /**
  * Looks how far the log is settled, for those who read no partition: once to note
@@ -134,6 +136,7 @@ const logRead = (
 export const make = (
   sql: SqlClient.SqlClient,
   { answer, batched }: Statements,
+  instance: string,
 ) => {
   const horizon = LogHorizon.make();
 
@@ -231,8 +234,15 @@ export const make = (
     claim: (partition: Partition) =>
       answer(
         sql<{ epoch: Epoch; place: LogPlace }>`
-          UPDATE partition_owners SET epoch = epoch + 1
-          WHERE partition = ${partition}::smallint RETURNING epoch, place`,
+          WITH claimed AS (
+            UPDATE partition_owners SET epoch = epoch + 1
+            WHERE partition = ${partition}::smallint
+            RETURNING partition, epoch, place
+          ), noted AS (
+            INSERT INTO partition_claims (partition, epoch, instance)
+            SELECT partition, epoch, ${instance}::text FROM claimed
+          )
+          SELECT epoch, place FROM claimed`,
       ).pipe(
         Effect.map(([row]) => ({
           epoch: row?.epoch ?? 0,

@@ -9,7 +9,6 @@ import {
   type LargeOrder,
   smallOrderColumns,
 } from "./OrderRow.ts";
-import * as OrderStatistics from "./OrderStatistics.ts";
 import { itemBytesMax, type Statements } from "./Statements.ts";
 
 export interface Placing {
@@ -41,15 +40,17 @@ const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
   last_error: null,
 });
 
-export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
+export const make = (
+  sql: SqlClient.SqlClient,
+  { batched, moving }: Statements,
+) => {
   /**
    * A number of the log is taken once the transaction has its id, which the
    * condition sees to: `LogHorizon` counts on it.
    */
   const insertNew = (given: ReadonlyArray<Placing>) =>
-    OrderStatistics.moving<{ order_id: string; created_at: Date }>(
-      sql,
-      sql`
+    moving<{ order_id: string; created_at: Date }>(sql, {
+      moved: sql`
         INSERT INTO orders
           (order_id, user_id, item_ids, total_amount, partition, seq)
         SELECT order_id, user_id, item_ids::json, total_amount, partition,
@@ -63,10 +64,11 @@ export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
         ) AS given (order_id, user_id, item_ids, total_amount, partition)
         WHERE pg_current_xact_id() IS NOT NULL
         ON CONFLICT (order_id) DO NOTHING
-        RETURNING order_id, created_at, NULL AS was, status AS became,
-          0::float8 AS seconds`,
-      sql.literal("order_id, created_at"),
-    );
+        RETURNING order_id, user_id, created_at, NULL AS was,
+          status AS became, 0::float8 AS seconds`,
+      selected: sql.literal("order_id, created_at"),
+      told: { type: "order.placed" },
+    });
 
   const findStored = (order_ids: ReadonlyArray<string>) =>
     sql`SELECT ${sql.literal(smallOrderColumns)} FROM orders AS o

@@ -15,6 +15,7 @@ import {
   Schema,
 } from "effect";
 import type { NewOrder, Order, OrderId, UserId } from "../domain/Order.ts";
+import type { HistoryEntry } from "../domain/OrderHistory.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
 
@@ -142,6 +143,9 @@ export interface OrderQuery {
  */
 export const pageBytesMax = 2 ** 20;
 
+/** The most entries of an order's history that are answered. */
+export const historyMax = 1000;
+
 export interface OrderPage {
   readonly orders: ReadonlyArray<Order>;
   /** Where this page ended, when there is more behind it. */
@@ -183,6 +187,8 @@ export interface Failure extends Attempt {
   readonly error: string;
   /** How long it waits for the next attempt; left out: it is FAILED. */
   readonly wait: Duration.Duration | undefined;
+  /** Nobody was left to say how it ended. */
+  readonly isLost?: boolean | undefined;
   /** Given by an owner that ends what another began: it must still own it. */
   readonly epoch?: Epoch | undefined;
 }
@@ -221,6 +227,13 @@ export class OrderRepository extends Context.Service<
     /** Takes an order in as PENDING, due at once; never changes a stored one. */
     insert(order: NewOrder, partition: Partition): Answer<Placement>;
     find(order_id: string): Answer<Option.Option<Order>>;
+    /**
+     * What became of an order, oldest first: of its attempts and changes the
+     * latest `historyMax`. None if there is no such order.
+     */
+    history(
+      order_id: string,
+    ): Answer<Option.Option<ReadonlyArray<HistoryEntry>>>;
     list(query: OrderQuery): Answer<OrderPage>;
     /** Counts, at a cost that does not grow with the number of orders. */
     readonly tally: Answer<OrderTally>;

@@ -2,15 +2,31 @@
  * Orders in memory, for tests that want no database: the same contract, kept
  * by the same conformance suite. Its clock is Effect's, so `TestClock` moves it.
  */
-import { DateTime, Effect, Layer, Option } from "effect";
+import { Context, DateTime, Effect, Latch, Layer, Option } from "effect";
+import { eventIdOf, placeIn } from "../domain/EventId.ts";
 import type { NewOrder, Order } from "../domain/Order.ts";
+import {
+  type EventPlace,
+  type EventType,
+  type OrderEvent,
+  statusAfter,
+} from "../domain/OrderEvent.ts";
+import type { HistoryEntry } from "../domain/OrderHistory.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import type { Partition } from "../domain/Partition.ts";
 import {
+  Actor,
+  EventLog,
+  EventsGone,
+  ThisInstance,
+  WritesEvents,
+} from "./EventLog.ts";
+import {
   type Attempt,
   type Beginning,
   type Epoch,
+  historyMax,
   type LogPlace,
   type OpenOrder,
   type OrderQuery,
@@ -29,7 +45,73 @@ interface Row {
   readonly begun: number;
 }
 
-const make = Effect.sync(() => {
+/** There is one database, as long as the layer lives. */
+const origin = "memory";
+
+const make = Effect.gen(function* () {
+  const writesEvents = yield* WritesEvents;
+  const instance = yield* ThisInstance;
+  const events: Array<OrderEvent> = [];
+  const histories = new Map<string, Array<HistoryEntry>>();
+  const written = Latch.makeUnsafe(false);
+
+  const tell = (
+    type: EventType,
+    { begun, order }: Row,
+    more: Partial<OrderEvent> = {},
+  ) => {
+    if (!writesEvents) return;
+    const at = order.updated_at.epochMilliseconds;
+    const place = { record: BigInt(events.length + 1), index: 0, at };
+    events.push({
+      id: eventIdOf(origin, place),
+      place,
+      type,
+      time: order.updated_at,
+      order_id: order.order_id,
+      user_id: order.user_id,
+      status: statusAfter[type],
+      attempt: begun,
+      ...more,
+    });
+    written.openUnsafe();
+    written.closeUnsafe();
+  };
+
+  const keep = (order_id: string, entry: HistoryEntry) => {
+    const history = histories.get(order_id) ?? [];
+    history.push(entry);
+    if (history.length > historyMax) history.shift();
+    histories.set(order_id, history);
+  };
+
+  /** The latest attempt, as it is: `outcome` says how it ended, if it did. */
+  const attemptOf = (
+    { begun, order }: Row,
+    outcome: "completed" | "failed" | "lost" | "given_back" | null,
+    error: string | undefined,
+  ): HistoryEntry => {
+    const began_at = order.processing_started_at ?? order.created_at;
+    return {
+      type: "attempt",
+      time: began_at,
+      attempt: begun,
+      instance,
+      began_at,
+      ended_at: outcome === null ? null : order.updated_at,
+      outcome,
+      error: error ?? null,
+    };
+  };
+
+  /** What somebody did: told, and kept with who it was. */
+  const act = (type: "cancelled" | "retried", row: Row) =>
+    Effect.map(Actor, (actor) => {
+      tell(`order.${type}`, row, actor === undefined ? {} : { actor });
+      const time = row.order.updated_at;
+      keep(row.order.order_id, { type, time, actor: actor ?? null });
+    });
+
   const rows = new Map<string, Row>();
   let processingSeconds = 0;
 
@@ -118,6 +200,9 @@ const make = Effect.sync(() => {
     );
   };
 
+  const acted = (type: "cancelled" | "retried") => (row: Option.Option<Row>) =>
+    Option.isSome(row) ? act(type, row.value) : Effect.void;
+
   const retry = (order_id: string) =>
     move(
       () => rows.get(order_id),
@@ -125,6 +210,7 @@ const make = Effect.sync(() => {
       () => ({ attempts: 0 }),
       (now) => now,
     ).pipe(
+      Effect.tap(acted("retried")),
       Effect.map(
         Option.map((row) => ({
           order_id: row.order.order_id,
@@ -166,6 +252,7 @@ const make = Effect.sync(() => {
     })).pipe(
       Effect.map((moved) => {
         if (Option.isNone(moved)) return false;
+        tell("order.completed", moved.value);
         const { processing_started_at, processing_completed_at } =
           moved.value.order;
         if (processing_started_at && processing_completed_at) {
@@ -178,7 +265,7 @@ const make = Effect.sync(() => {
       }),
     );
 
-  return OrderRepository.of({
+  const repository = OrderRepository.of({
     insert: (order: NewOrder, partition) =>
       Effect.map(DateTime.now, (now) => {
         const item_bytes = JSON.stringify(order.item_ids).length;
@@ -198,14 +285,13 @@ const make = Effect.sync(() => {
           last_error: null,
         };
         const seq = BigInt(rows.size + 1);
-        rows.set(order.order_id, {
-          order: placed,
-          seq,
-          partition,
-          item_bytes,
+        const row = {
+          ...{ order: placed, seq, partition, item_bytes },
           due_at: undefined,
           begun: 0,
-        });
+        };
+        rows.set(order.order_id, row);
+        tell("order.placed", row);
         return { order: placed, isNew: true, item_bytes };
       }),
     find: (order_id) =>
@@ -214,6 +300,27 @@ const make = Effect.sync(() => {
           Option.fromUndefinedOr(rows.get(order_id)),
           (row) => row.order,
         ),
+      ),
+    history: (order_id) =>
+      Effect.sync(() =>
+        Option.map(Option.fromUndefinedOr(rows.get(order_id)), (row) => {
+          const { created_at, status } = row.order;
+          const latest =
+            status === "COMPLETED" || status === "PROCESSING"
+              ? [
+                  attemptOf(
+                    row,
+                    status === "COMPLETED" ? "completed" : null,
+                    undefined,
+                  ),
+                ]
+              : [];
+          return [
+            { type: "placed", time: created_at },
+            ...(histories.get(order_id) ?? []),
+            ...latest,
+          ];
+        }),
       ),
     list: (query) =>
       Effect.sync(() => {
@@ -326,7 +433,29 @@ const make = Effect.sync(() => {
           failure.wait === undefined
             ? undefined
             : DateTime.addDuration(now, failure.wait),
-      ).pipe(Effect.map(Option.isSome)),
+      ).pipe(
+        Effect.map((moved) => {
+          if (Option.isNone(moved)) return false;
+          const { error, isLost } = failure;
+          keep(
+            failure.order_id,
+            attemptOf(moved.value, isLost ? "lost" : "failed", error),
+          );
+          const { due_at } = moved.value;
+          tell(
+            failure.wait === undefined
+              ? "order.failed"
+              : "order.attempt_failed",
+            moved.value,
+            {
+              error,
+              ...(isLost ? { lost: true } : {}),
+              ...(due_at === undefined ? {} : { next_attempt_at: due_at }),
+            },
+          );
+          return true;
+        }),
+      ),
     release: (released) =>
       move(
         underway(released),
@@ -336,14 +465,26 @@ const make = Effect.sync(() => {
           last_error: released.error ?? order.last_error,
         }),
         (now) => DateTime.addDuration(now, released.wait),
-      ).pipe(Effect.map(Option.isSome)),
+      ).pipe(
+        Effect.map((moved) => {
+          if (Option.isNone(moved)) return false;
+          keep(
+            released.order_id,
+            attemptOf(moved.value, "given_back", released.error),
+          );
+          return true;
+        }),
+      ),
 
     cancel: (order_id) =>
       move(
         () => rows.get(order_id),
         moves.cancel,
         () => ({}),
-      ).pipe(Effect.map(Option.map((row) => row.order))),
+      ).pipe(
+        Effect.tap(acted("cancelled")),
+        Effect.map(Option.map((row) => row.order)),
+      ),
     retry,
     retryMany: (query) =>
       Effect.suspend(() =>
@@ -356,6 +497,49 @@ const make = Effect.sync(() => {
         ),
       ).pipe(Effect.map((retried) => retried.flatMap(Option.toArray))),
   });
+
+  const latest = (): EventPlace => ({
+    record: BigInt(events.length),
+    index: 0,
+    ...(events.length === 0 ? {} : { at: events.at(-1)?.place.at }),
+  });
+
+  const eventLog = EventLog.of({
+    isOn: writesEvents,
+    oldest: Effect.succeed({ record: 0n, index: 0 }),
+    latest: Effect.sync(latest),
+    place: (id) => {
+      const found = placeIn(id);
+      return found?.origin === origin
+        ? Effect.succeed(found.place)
+        : Effect.fail(new EventsGone({ reason: "another database" }));
+    },
+    idOf: (place) => Effect.succeed(eventIdOf(origin, place)),
+    read: (after, limit) =>
+      Effect.suspend(() => {
+        const from = Number(after.record);
+        const at = events[from - 1]?.place.at;
+        if (from > events.length || (after.at ?? at) !== at) {
+          return Effect.fail(new EventsGone({ reason: "another database" }));
+        }
+        const read = events.slice(from, from + limit);
+        const end = read.at(-1)?.place ?? after;
+        return Effect.succeed({
+          events: read,
+          end,
+          endId: eventIdOf(origin, end),
+          isEnd: read.length < limit,
+        });
+      }),
+    oldestAfter: ({ record }) =>
+      Effect.sync(() => events[Number(record)]?.place.at),
+    heldUpSeconds: Effect.succeed(0),
+    keepDays: () => Effect.void,
+    untilWritten: written.await,
+  });
+  return Context.make(OrderRepository, repository).pipe(
+    Context.add(EventLog, eventLog),
+  );
 });
 
 /** How many rows are a page: those asked for, or until their items are too much. */
@@ -369,5 +553,5 @@ const pageLength = (rows: ReadonlyArray<Row>, limit: number): number => {
   return length;
 };
 
-/** Orders in memory, gone with the layer. */
-export const layer = Layer.effect(OrderRepository, make);
+/** Orders in memory, and what happened to them, gone with the layer. */
+export const layer = Layer.effectContext(make);

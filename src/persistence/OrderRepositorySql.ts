@@ -8,21 +8,29 @@
  *     OrderChanges      cancel, retry
  *     OrderFinding      one order
  *     OrderPages        lists
+ *     OrderHistory      what became of one order
+ *     OrderMoves        what goes with every change: statistics, events, history
  *     OrderStatistics   counts, changed with the orders
  *     OrderCount        counts the orders themselves
+ *     EventLogSql       what happened, to be read in its order
  *     Statements        how all of these are run
  *
  * Rows are met in the order of their ids, or passed over while another holds
  * them, and the statistics last, so that two statements never wait for each
  * other in a circle.
  */
-import { Effect, Layer, Option, Semaphore } from "effect";
+import { Context, Effect, Latch, Layer, Option, Semaphore } from "effect";
 import { Connections } from "./Connections.ts";
+import * as EventDays from "./EventDays.ts";
+import { EventLog, ThisInstance, WritesEvents } from "./EventLog.ts";
+import * as EventLogSql from "./EventLogSql.ts";
 import * as OrderAttempts from "./OrderAttempts.ts";
 import * as OrderChanges from "./OrderChanges.ts";
 import * as OrderCount from "./OrderCount.ts";
 import * as OrderFinding from "./OrderFinding.ts";
+import * as OrderHistory from "./OrderHistory.ts";
 import * as OrderLog from "./OrderLog.ts";
+import * as OrderMoves from "./OrderMoves.ts";
 import * as OrderPages from "./OrderPages.ts";
 import * as OrderPlacing from "./OrderPlacing.ts";
 import {
@@ -38,18 +46,38 @@ import * as Statements from "./Statements.ts";
 
 const make = Effect.gen(function* () {
   const { apart, listsMax, reading, working } = yield* Connections;
-  const statements = yield* Statements.make;
+  const writesEvents = yield* WritesEvents;
+  const written = Latch.makeUnsafe(false);
+  const statements = yield* Statements.make(
+    OrderMoves.make({
+      writesEvents,
+      onWritten: () => {
+        written.openUnsafe();
+        written.closeUnsafe();
+      },
+    }),
+  );
   const { answer } = statements;
+  const eventLog = EventLogSql.make(reading, statements, {
+    isOn: writesEvents,
+    keepDays: (retention) => answer(EventDays.keep(apart, retention)),
+    untilWritten: written.await,
+  });
   const lists = yield* Semaphore.make(listsMax);
   const { find, findLarge } = OrderFinding.make(reading, statements);
-  const { horizon, ...log } = OrderLog.make(working, statements);
+  const { horizon, ...log } = OrderLog.make(
+    working,
+    statements,
+    yield* ThisInstance,
+  );
   const insert = OrderPlacing.make(working, statements);
 
-  return OrderRepository.of({
+  const repository = OrderRepository.of({
     ...log,
     ...OrderAttempts.make(working, statements),
     ...OrderChanges.make(apart, statements),
     find,
+    history: OrderHistory.make(reading, statements),
     insert: (order, partition) => {
       const items = JSON.stringify(order.item_ids);
       const item_bytes = items.length;
@@ -82,7 +110,10 @@ const make = Effect.gen(function* () {
       ),
     ),
   });
+  return Context.make(OrderRepository, repository).pipe(
+    Context.add(EventLog, eventLog),
+  );
 });
 
-/** Orders in PostgreSQL. */
-export const layer = Layer.effect(OrderRepository, make);
+/** Orders in PostgreSQL, and what happened to them. */
+export const layer = Layer.effectContext(make);

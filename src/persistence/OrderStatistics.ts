@@ -11,47 +11,34 @@ import type { OrderTally } from "./OrderRepository.ts";
 /** Slots of the statistics; see `migrations/0001_orders.ts`. */
 const statisticsSlots = 64;
 
-/**
- * A whole statement that moves orders.
- *
- * @param moved moves them, and returns `was` and `became` (their statuses; no
- * `was`: they are new) and `seconds` (of processing) beside what is selected
- * @param selected columns of what `moved` returns
- */
-export const moving = <A extends object>(
-  sql: SqlClient.SqlClient,
-  moved: Statement.Fragment,
-  selected: Statement.Fragment = sql.literal("*"),
-): Statement.Statement<A> => {
+/** Counts the orders of `moved` (`OrderMoves`), beside whatever moved them. */
+export const counting = (sql: SqlClient.SqlClient): Statement.Fragment => {
   // Concurrent transactions add to different rows: none waits for another.
   const slot = Math.floor(Math.random() * statisticsSlots);
-  return sql<A>`
-    WITH moved AS (${moved}), counted AS (
-      UPDATE order_statistics AS s SET
-        accepted = s.accepted + d.accepted,
-        pending = s.pending + d.pending,
-        processing = s.processing + d.processing,
-        completed = s.completed + d.completed,
-        failed = s.failed + d.failed,
-        cancelled = s.cancelled + d.cancelled,
-        processing_seconds = s.processing_seconds + d.seconds
-      FROM (
-        SELECT
-          count(*) FILTER (WHERE was IS NULL) AS accepted,
-          count(*) FILTER (WHERE became = 'PENDING')
-            - count(*) FILTER (WHERE was = 'PENDING') AS pending,
-          count(*) FILTER (WHERE became = 'PROCESSING')
-            - count(*) FILTER (WHERE was = 'PROCESSING') AS processing,
-          count(*) FILTER (WHERE became = 'COMPLETED') AS completed,
-          count(*) FILTER (WHERE became = 'FAILED')
-            - count(*) FILTER (WHERE was = 'FAILED') AS failed,
-          count(*) FILTER (WHERE became = 'CANCELLED') AS cancelled,
-          coalesce(sum(seconds), 0) AS seconds
-        FROM moved HAVING count(*) > 0
-      ) AS d
-      WHERE s.slot = ${slot}::smallint
-    )
-    SELECT ${selected} FROM moved`;
+  return sql`
+    UPDATE order_statistics AS s SET
+      accepted = s.accepted + d.accepted,
+      pending = s.pending + d.pending,
+      processing = s.processing + d.processing,
+      completed = s.completed + d.completed,
+      failed = s.failed + d.failed,
+      cancelled = s.cancelled + d.cancelled,
+      processing_seconds = s.processing_seconds + d.seconds
+    FROM (
+      SELECT
+        count(*) FILTER (WHERE was IS NULL) AS accepted,
+        count(*) FILTER (WHERE became = 'PENDING')
+          - count(*) FILTER (WHERE was = 'PENDING') AS pending,
+        count(*) FILTER (WHERE became = 'PROCESSING')
+          - count(*) FILTER (WHERE was = 'PROCESSING') AS processing,
+        count(*) FILTER (WHERE became = 'COMPLETED') AS completed,
+        count(*) FILTER (WHERE became = 'FAILED')
+          - count(*) FILTER (WHERE was = 'FAILED') AS failed,
+        count(*) FILTER (WHERE became = 'CANCELLED') AS cancelled,
+        coalesce(sum(seconds), 0) AS seconds
+      FROM moved HAVING count(*) > 0
+    ) AS d
+    WHERE s.slot = ${slot}::smallint`;
 };
 
 interface TallyRow {

@@ -9,6 +9,7 @@ import { Connections } from "./Connections.ts";
 import { Database } from "./Database.ts";
 import { describe } from "./DatabaseFault.ts";
 import * as HeldOrders from "./HeldOrders.ts";
+import type { Moving } from "./OrderMoves.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
 
 /** How long a caller waits for a statement before it hears "unavailable". */
@@ -43,6 +44,8 @@ export type Run<In, Out> = (
 >;
 
 export interface Statements {
+  /** The statement that moves orders, with all that goes with it. */
+  readonly moving: Moving;
   /** Says "unavailable" where asking again may help; all else is a defect. */
   readonly answer: <A>(
     effect: Effect.Effect<A, SqlError.SqlError>,
@@ -86,7 +89,7 @@ const isDefect = (error: SqlError.SqlError): boolean => {
   }
 };
 
-export const make = Effect.gen(function* () {
+export const make = Effect.fnUntraced(function* (moving: Moving) {
   const { apart, working: sql } = yield* Connections;
   const database = yield* Database;
 
@@ -151,6 +154,7 @@ export const make = Effect.gen(function* () {
   );
 
   return {
+    moving,
     answer,
     batched,
     batchedPastHeld: (name, run, weight) =>

@@ -38,7 +38,8 @@ export interface AttemptEnd {
   readonly make: (
     attempt: Attempt,
     end: End,
-    epoch?: Epoch,
+    /** Of an attempt that was lost: who ends it must own the partition. */
+    lostTo?: Epoch,
   ) => Effect.Effect<boolean, RepositoryUnavailable>;
   /** Says what was done, in the log and in the metrics. */
   readonly tell: (
@@ -82,7 +83,7 @@ export const make = Effect.fnUntraced(function* ({
             endOf(outcome, { attempts, begun: attempt }, retryPolicy, random),
           ),
     complete: repository.complete,
-    make: ({ attempt, order_id }, end, epoch) => {
+    make: ({ attempt, order_id }, end, lostTo) => {
       switch (end.move) {
         case "complete":
           return Effect.flatMap(
@@ -96,7 +97,8 @@ export const make = Effect.fnUntraced(function* ({
           });
         default:
           return repository.fail({
-            ...{ order_id, attempt, error: end.error, epoch },
+            ...{ order_id, attempt, error: end.error },
+            ...{ epoch: lostTo, isLost: lostTo !== undefined },
             wait: end.move === "postpone" ? end.wait : undefined,
           });
       }

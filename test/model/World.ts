@@ -364,6 +364,12 @@ const make = Effect.fnUntraced(function* (
     },
     find: (order_id) =>
       call(process, "read", () => () => witness.read((_) => _.find(order_id))),
+    history: (order_id) =>
+      call(
+        process,
+        "read",
+        () => () => witness.read((_) => _.history(order_id)),
+      ),
     list: (query) =>
       call(process, "read", () => () => witness.read((_) => _.list(query))),
     tally: call(process, "read", () => () => witness.read((_) => _.tally)),
