@@ -11,6 +11,7 @@ import { runtimes } from "../../test/support/serviceProcess.ts";
 import * as BothAtOnce from "./bothAtOnce.ts";
 import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
+import * as Events from "./events.ts";
 import * as InstalledPostgres from "./installedPostgres.ts";
 import * as Memory from "./memory.ts";
 import * as OrderCost from "./orderCost.ts";
@@ -26,6 +27,7 @@ const sections: Readonly<
   "taking-in": TakingIn.run,
   "working-off": WorkingOff.run,
   "order-cost": OrderCost.run,
+  events: Events.run,
   "both-at-once": BothAtOnce.run,
   embedded: Embedded.run,
 };

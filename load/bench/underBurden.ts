@@ -4,7 +4,7 @@ import type { Environment, Server } from "./processes.ts";
 import { type Bench, startService } from "./Setup.ts";
 
 /** Mebibytes of memory a process holds now, and at its highest. */
-const memoryOf = (pid: number) => {
+export const memoryOf = (pid: number) => {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const mebibytes = (field: string) =>
     Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1024;
