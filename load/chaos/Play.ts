@@ -109,6 +109,7 @@ export const play = async (
     instances,
     isProxied: scenario.isProxied ?? false,
     settings: scenario.settings ?? {},
+    readsEvents: scenario.readsEvents ?? false,
     say: options.say,
   });
   try {
@@ -125,6 +126,9 @@ export const play = async (
     const loadOver = Date.now();
     await untilFinal(stage);
     const finalAt = Date.now();
+    const heard = await stage.readers?.finish(
+      stage.loads.flatMap((_) => Array.from(_.answered.keys())),
+    );
     const outcome: Outcome.Outcome = {
       ...(await Outcome.settle(scenario, stage, windows)),
       seed: options.seed,
@@ -137,6 +141,7 @@ export const play = async (
       demands: [
         ...always(scenario, outcome),
         ...(scenario.demands?.(outcome, stage) ?? []),
+        ...(heard ?? []),
       ],
     };
   } finally {

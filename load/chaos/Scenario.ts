@@ -24,6 +24,8 @@ export interface Scenario {
   readonly isMostlyWaiting?: boolean;
   /** How soon work must go on after a fault; see `Recovery`. */
   readonly recoveryMaxSeconds: number;
+  /** Whether events are read all the while, in every way there is. */
+  readonly readsEvents?: boolean;
   /** Does the harm, under load. */
   readonly run: (stage: Stage) => Promise<void>;
   /** What must hold beside what must always hold. */

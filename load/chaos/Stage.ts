@@ -5,6 +5,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import * as Audit from "./Audit.ts";
 import * as Balancer from "./Balancer.ts";
+import * as EventReaders from "./EventReaders.ts";
 import * as Instance from "./Instance.ts";
 import type * as Load from "./Load.ts";
 import type { Postgres } from "./Postgres.ts";
@@ -25,6 +26,7 @@ export interface StageOptions {
   readonly isProxied: boolean;
   /** Settings of the service. */
   readonly settings: Readonly<Record<string, string>>;
+  readonly readsEvents: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -37,6 +39,8 @@ export interface Stage extends Omit<StageOptions, "instances"> {
   readonly balancer: Balancer.Balancer;
   /** All load on the service; the first is the scenario's own. */
   readonly loads: Array<Load.Load>;
+  /** Who reads the events, where a scenario wants them read. */
+  readonly readers: EventReaders.EventReaders | undefined;
   /** Whether orders are marked from now on, as the scenario marks them. */
   isMarking: boolean;
   /** Writes down that a fault is done. */
@@ -98,6 +102,9 @@ export const open = async (options: StageOptions): Promise<Stage> => {
   await Promise.all(instances.map((instance) => instance.untilReady()));
   await postgres.ask(database, Audit.install);
   const balancer = Balancer.open(instances.map(({ url }) => url));
+  const readers = options.readsEvents
+    ? await EventReaders.open(balancer)
+    : undefined;
   const faults: Array<number> = [];
   const faultsOver: Array<number> = [];
 
@@ -108,6 +115,7 @@ export const open = async (options: StageOptions): Promise<Stage> => {
     instances,
     service,
     balancer,
+    readers,
     loads: [],
     isMarking: false,
     fault: (what) => {

@@ -11,6 +11,7 @@ export const kill: Scenario = {
   name: "kill",
   about: "SIGKILL of the service every 2-5 s",
   rate: ordersASecond,
+  readsEvents: true,
   recoveryMaxSeconds: 2,
   run: async (stage) => {
     const times = stage.amount(5, 1);
@@ -21,6 +22,30 @@ export const kill: Scenario = {
       if (stage.isShort) await stage.pause(0.3, 0.8);
       else await stage.pause(2, 5);
     }
+  },
+};
+
+/** How long the subscription's receiver is away. */
+const awaySeconds = 60;
+
+/** Who gets the events posted is away, and the service is killed meanwhile. */
+export const subscriberAway: Scenario = {
+  name: "subscriber-away",
+  about: `the receiver of a subscription is away for ${awaySeconds} s, and the service is killed meanwhile`,
+  rate: ordersASecond,
+  readsEvents: true,
+  isMostlyWaiting: true,
+  recoveryMaxSeconds: 2,
+  run: async (stage) => {
+    const seconds = stage.amount(awaySeconds, 3);
+    await stage.readers?.down();
+    stage.fault("the subscription's receiver is away");
+    await wait((seconds / 2) * 1000);
+    await stage.service.stop("SIGKILL");
+    stage.fault("killed");
+    stage.faultOver(await stage.service.start());
+    await wait((seconds / 2) * 1000);
+    await stage.readers?.up();
   },
 };
 
