@@ -83,10 +83,18 @@ const main = async (): Promise<number> => {
   const unknown = positionals.filter(
     (name) => !scenarios.some((scenario) => scenario.name === name),
   );
-  if (values.help || unknown.length > 0) {
-    if (unknown.length > 0) {
-      process.stderr.write(`There is no scenario ${unknown.join(", ")}.\n\n`);
-    }
+  const faults = [
+    ...(unknown.length > 0
+      ? [`There is no scenario ${unknown.join(", ")}.`]
+      : []),
+    ...(["seed", "away", "rate"] as const)
+      .filter(
+        (name) => values[name] !== undefined && !(Number(values[name]) > 0),
+      )
+      .map((name) => `--${name} must be a number above 0.`),
+  ];
+  if (values.help || faults.length > 0) {
+    for (const fault of faults) process.stderr.write(`${fault}\n\n`);
     process.stdout.write(help());
     return values.help ? 0 : 2;
   }

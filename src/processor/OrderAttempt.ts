@@ -12,7 +12,6 @@ import {
   Duration,
   Effect,
   Exit,
-  type Metric,
   Option,
   References,
 } from "effect";
@@ -90,17 +89,14 @@ export const make = Effect.fnUntraced(function* ({
   const clock = yield* Clock.Clock;
   const now = () => clock.currentTimeMillisUnsafe();
   const isTraced = yield* References.TracerEnabled;
-  const context = yield* Effect.context<never>();
-  /** Without an effect around it, which costs ten times what counting does. */
-  const measure = (metric: Metric.Metric<number, unknown>, seconds: number) =>
-    metric.updateUnsafe(seconds, context);
+  const measure = yield* ProcessorMetrics.measuring;
 
   const tell: OrderAttempt["tell"] = (begun, outcome, end, isEnded) => {
     const attempt = underwayOf(begun);
     if (!isEnded) return attemptEnd.tellStale(attempt);
     if (outcome._tag === "Done") {
       const placedAt = begun.order.created_at.epochMilliseconds;
-      measure(ProcessorMetrics.wholeSeconds, secondsBetween(placedAt, now()));
+      measure(ProcessorMetrics.wholeSeconds, placedAt, now());
     }
     return attemptEnd.tell(attempt, outcome, end);
   };
@@ -152,8 +148,7 @@ export const make = Effect.fnUntraced(function* ({
     make: Effect.fnUntraced(function* (begun, work, restore) {
       const startedAt = now();
       const exit = yield* Effect.exit(restore(work));
-      const seconds = secondsBetween(startedAt, now());
-      measure(ProcessorMetrics.workSeconds, seconds);
+      measure(ProcessorMetrics.workSeconds, startedAt, now());
       const outcome = outcomeOf(exit, options.isDraining());
       if (outcome._tag === "NotMade" && outcome.pause !== undefined) {
         yield* options.closeGate(outcome.pause);
@@ -185,6 +180,3 @@ const outcomeOf = (
   const words = defect instanceof Error ? defect.message : String(defect);
   return { _tag: "Failed", error: `the work crashed: ${words}` };
 };
-
-const secondsBetween = (fromMillis: number, toMillis: number): number =>
-  Math.max(0, toMillis - fromMillis) / 1000;

@@ -1,5 +1,5 @@
 /** What the processor measures of its work, for Prometheus and OTLP. */
-import { Metric } from "effect";
+import { Effect, Metric } from "effect";
 
 /** Seconds, from a millisecond to the longest retry. */
 const boundaries = [
@@ -49,3 +49,18 @@ export const mailboxDepth = Metric.gauge("order_mailbox_depth", {
 export const inWork = Metric.gauge("orders_in_work", {
   description: "Orders this process is working on.",
 });
+
+/** Measures from one moment to another, in milliseconds of the time of day. */
+export type MeasureFrom = (
+  metric: Metric.Metric<number, unknown>,
+  fromMillis: number,
+  toMillis: number,
+) => void;
+
+/** Without an effect around it, which costs ten times what counting does. */
+export const measuring = Effect.map(
+  Effect.context<never>(),
+  (context): MeasureFrom =>
+    (metric, fromMillis, toMillis) =>
+      metric.updateUnsafe(Math.max(0, toMillis - fromMillis) / 1000, context),
+);

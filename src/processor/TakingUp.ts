@@ -9,7 +9,7 @@
  * wrong with one order (its work, or another session that holds it) goes on in a
  * fiber of its own, so that no order waits for another.
  */
-import { Effect, Exit, type Metric, Option, Result } from "effect";
+import { Effect, Exit, Option, Result } from "effect";
 import type {
   Begun,
   DueOrder,
@@ -67,9 +67,7 @@ export const make = Effect.fnUntraced(function* ({
   repository,
   ...options
 }: TakingUpOptions): Effect.fn.Return<TakingUp> {
-  const context = yield* Effect.context<never>();
-  const measure = (metric: Metric.Metric<number, unknown>, seconds: number) =>
-    metric.updateUnsafe(seconds, context);
+  const measure = yield* ProcessorMetrics.measuring;
 
   /** Nothing begins while draining: what was done unanswered is taken back. */
   const begin = (dues: ReadonlyArray<DueOrder>, epoch: Epoch) =>
@@ -83,9 +81,11 @@ export const make = Effect.fnUntraced(function* ({
     const { attempts, created_at, order_id, processing_started_at } =
       begun.order;
     if (processing_started_at !== null && attempts === 1) {
-      const waited =
-        processing_started_at.epochMilliseconds - created_at.epochMilliseconds;
-      measure(ProcessorMetrics.waitSeconds, Math.max(0, waited) / 1000);
+      measure(
+        ProcessorMetrics.waitSeconds,
+        created_at.epochMilliseconds,
+        processing_started_at.epochMilliseconds,
+      );
     }
     return Effect.logInfo("order begun", { order_id, attempt: begun.attempt });
   };
@@ -161,7 +161,7 @@ export const make = Effect.fnUntraced(function* ({
           yield* tellBegun(begun);
           const work = attempt.workOf(begun);
           if (isDone(work)) {
-            measure(ProcessorMetrics.workSeconds, 0);
+            measure(ProcessorMetrics.workSeconds, 0, 0);
             doneOrders.push({ due, begun });
           } else {
             yield* apart(due, makeApart(begun, work));
