@@ -2,6 +2,7 @@
  * Events: what they cost an order, written or not, in turns; how soon they are
  * heard, and what a thousand listeners cost while nothing happens.
  */
+import { setTimeout as wait } from "node:timers/promises";
 import type pg from "pg";
 import * as Cpu from "./cpu.ts";
 import type { Listening, ListeningResult } from "./listeners.ts";
@@ -107,6 +108,8 @@ const heard = async (bench: Bench): Promise<Section> => {
         seconds: bench.quick ? 5 : 20,
       });
       await allCompleted(client, 60);
+      // The last are heard a little later.
+      await wait(2_000);
       child.send("stop");
       const { events, p50, p99 } = (await answer()) as ListeningResult;
       return {
@@ -141,7 +144,7 @@ const manyListeners = async (bench: Bench): Promise<Section> => {
       const rest = async () => {
         await StatementCosts.forget(client);
         const cpu = Cpu.ofProcess(service.pid);
-        await new Promise((done) => setTimeout(done, seconds * 1000));
+        await wait(seconds * 1000);
         return {
           statements: (await statements(client)).calls / seconds,
           memory: memoryOf(service.pid).now,
@@ -156,6 +159,8 @@ const manyListeners = async (bench: Bench): Promise<Section> => {
         listeners,
       } satisfies Listening);
       await answer();
+      // Until all have found their place.
+      await wait(10_000);
       const listened = await rest();
       child.send("stop");
       await answer();

@@ -208,12 +208,12 @@ export class EventFollower extends Context.Service<
           ),
         untilAfter: (place) =>
           Effect.suspend(() => {
-            if (isHeld(place) && indexAfter(place) < held.length) {
-              return Effect.void;
+            if (!isHeld(place)) {
+              return Effect.asVoid(
+                Effect.timeoutOption(moved.await, idleInterval),
+              );
             }
-            return Effect.asVoid(
-              Effect.timeoutOption(moved.await, idleInterval),
-            );
+            return indexAfter(place) < held.length ? Effect.void : moved.await;
           }),
       });
     }),
