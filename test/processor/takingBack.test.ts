@@ -139,6 +139,7 @@ describe("taking back", () => {
           order_id: OrderId.make("lost"),
           attempt: 7,
           epoch: 4,
+          isLost: true,
         });
         assert.match(error, /the attempt was lost/);
         // After the second of them: 2 s, of which up to a half is taken off.
