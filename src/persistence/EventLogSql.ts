@@ -23,7 +23,7 @@ import type { Statements } from "./Statements.ts";
 interface Detail {
   readonly error?: string | null;
   readonly lost?: boolean;
-  /** In milliseconds since 1970. */
+  /** In whole milliseconds since 1970, as the order itself says it. */
   readonly next_attempt_at?: number | null;
   readonly actor?: string | null;
 }
@@ -79,7 +79,7 @@ const eventsOf = (
       ...(error ? { error } : {}),
       ...(lost === true ? { lost } : {}),
       ...(next_attempt_at
-        ? { next_attempt_at: DateTime.makeUnsafe(Math.round(next_attempt_at)) }
+        ? { next_attempt_at: DateTime.makeUnsafe(next_attempt_at) }
         : {}),
       ...(actor ? { actor } : {}),
     };
