@@ -9,7 +9,12 @@ interface Document {
 
 interface Operation {
   readonly parameters: ReadonlyArray<Parameter>;
-  readonly responses: Record<string, unknown>;
+  readonly responses: Record<string, Response>;
+}
+
+interface Response {
+  readonly description: string;
+  readonly content?: Readonly<Record<string, object>>;
 }
 
 interface Parameter {
@@ -38,6 +43,7 @@ const joinMembers = (schema: Record<string, unknown>): void => {
 };
 
 const simplify = (node: unknown): void => {
+  if (Array.isArray(node)) node.forEach(simplify);
   if (!Predicate.isObject(node)) return;
   for (const value of Object.values(node)) simplify(value);
   joinMembers(node as Record<string, unknown>);
@@ -84,6 +90,15 @@ const addRefusals = (
   );
 };
 
+/** How clients of Effect's own read a stream: others would wonder. */
+const dropOwnWords = ({ responses }: Operation): void => {
+  for (const { content = {} } of Object.values(responses)) {
+    for (const body of Object.values(content)) {
+      delete (body as Record<string, unknown>)["x-effect-stream"];
+    }
+  }
+};
+
 /** The document with all of it. */
 export const complete = (given: Record<string, unknown>) => {
   const document = given as unknown as Document;
@@ -92,6 +107,7 @@ export const complete = (given: Record<string, unknown>) => {
     for (const [method, operation] of Object.entries(methods)) {
       operation.parameters.forEach(describeParameter);
       addRefusals(path, method, operation);
+      dropOwnWords(operation);
     }
   }
   return given;

@@ -220,7 +220,7 @@ const failing = (sql: SqlClient.SqlClient, statements: Statements) =>
       type: sql.literal("event"),
       attempt: sql.literal("attempt"),
       details: sql.literal(`json_build_object('error', error, 'lost', is_lost,
-        'next_attempt_at', extract(epoch FROM due_at) * 1000)`),
+        'next_attempt_at', floor(extract(epoch FROM due_at) * 1000))`),
     },
     kept: keepingAttempts(
       sql,
