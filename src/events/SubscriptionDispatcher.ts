@@ -24,7 +24,7 @@ import {
 } from "effect";
 import { type EventPlace, isBefore } from "../domain/OrderEvent.ts";
 import { failingMax, waitAfter } from "../domain/Subscription.ts";
-import type { EventsGone } from "../persistence/EventLog.ts";
+import type { EventLog, EventsGone } from "../persistence/EventLog.ts";
 import type { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
 import type {
   ClaimedSubscription,
@@ -42,6 +42,7 @@ import * as SubscriptionMetrics from "./SubscriptionMetrics.ts";
 
 export interface SubscriptionDispatcherOptions {
   readonly store: SubscriptionStore["Service"];
+  readonly log: EventLog["Service"];
   readonly follower: EventFollower["Service"];
   readonly delivery: SubscriptionDelivery["Service"];
 }
@@ -104,7 +105,7 @@ const lasting = <A>(work: Effect.Effect<A>): Effect.Effect<A> =>
 
 export const make = Effect.fnUntraced(function* (
   id: string,
-  { delivery, follower, store }: SubscriptionDispatcherOptions,
+  { delivery, follower, log, store }: SubscriptionDispatcherOptions,
 ): Effect.fn.Return<SubscriptionDispatcher> {
   const overtaken = yield* Deferred.make<void>();
   const clock = yield* Clock.Clock;
@@ -198,24 +199,26 @@ export const make = Effect.fnUntraced(function* (
     };
   };
 
-  const next = (
-    claimed: ClaimedSubscription,
-    place: EventPlace,
-  ): Effect.Effect<SubscriptionBatch.Batch, EventsGone> =>
-    Effect.catchTag(
-      SubscriptionBatch.next(follower, { type: claimed.types }, place),
-      "RepositoryUnavailable",
-      () => Effect.andThen(Effect.sleep(readAgain), next(claimed, place)),
+  const persistedRead = <A>(
+    read: Effect.Effect<A, EventsGone | RepositoryUnavailable>,
+  ): Effect.Effect<A, EventsGone> =>
+    Effect.catchTag(read, "RepositoryUnavailable", () =>
+      Effect.andThen(Effect.sleep(readAgain), persistedRead(read)),
     );
 
   /** Returns when it is over. */
   const dispatch = Effect.fnUntraced(function* (claimed: ClaimedSubscription) {
+    // The follower does not know of places that it never read.
+    yield* persistedRead(log.read(claimed.place, 1));
     yield* follower.follow;
     const deliver = yield* deliverer(claimed);
     const { moveTo, passOver, place } = progress(claimed);
+    const filter = { type: claimed.types };
     let { wait } = claimed;
     while (true) {
-      const batch = yield* next(claimed, place());
+      const batch = yield* persistedRead(
+        SubscriptionBatch.next(follower, filter, place()),
+      );
       oldest = batch.oldest;
       if (batch.size === 0) {
         if (!(yield* passOver(batch.end))) return;

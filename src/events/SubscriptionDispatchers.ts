@@ -57,6 +57,7 @@ const make = Effect.gen(function* () {
   const store = yield* SubscriptionStore;
   const options = {
     store,
+    log: yield* EventLog,
     follower: yield* EventFollower,
     delivery: yield* SubscriptionDelivery,
   };
