@@ -3,11 +3,14 @@
  * layers say what they need; only here are the needs met.
  */
 import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
-import { AppConfig, settingFaults } from "./AppConfig.ts";
+import { AppConfig, isLoopback, settingFaults } from "./AppConfig.ts";
 import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
 import { Places } from "./events/Places.ts";
+import { SubscriptionDelivery } from "./events/SubscriptionDelivery.ts";
+import { SubscriptionDispatchers } from "./events/SubscriptionDispatchers.ts";
+import { Subscriptions } from "./events/Subscriptions.ts";
 import * as Announcement from "./http/Announcement.ts";
 import * as HttpApp from "./http/HttpApp.ts";
 import { supervise } from "./instances/Supervisor.ts";
@@ -24,12 +27,15 @@ import { Database } from "./persistence/Database.ts";
 import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import * as SubscriptionStoreSql from "./persistence/SubscriptionStoreSql.ts";
 import * as Arguments from "./platform/Arguments.ts";
 import {
   type Instances,
+  type ReceiverHosts,
   type Runtime,
   StartFailed,
 } from "./platform/Runtime.ts";
+import { OtherDuties } from "./processor/Duties.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
@@ -104,13 +110,24 @@ const layer = <E>(
     ),
   );
 
+  const receivers = receiverHosts(config);
+  const subscriptions = Layer.mergeAll(
+    Subscriptions.layer({
+      mayBe: (host) => receivers === "any" || !runtime.isPrivateHost(host),
+    }),
+    SubscriptionDispatchers.layer,
+  ).pipe(
+    Layer.provide([SubscriptionDelivery.layer, SubscriptionStoreSql.layer]),
+    Layer.provide(runtime.httpClientTo(receivers)),
+  );
+
   const useCases = Layer.mergeAll(
     Orders.layer,
     Readiness.layer,
-    Layer.provide(Layer.mergeAll(EventFeed.layer, EventStreams.layer), [
-      EventFollower.layer,
-      Places.layer,
-    ]),
+    Layer.provide(
+      Layer.mergeAll(EventFeed.layer, EventStreams.layer, subscriptions),
+      [EventFollower.layer, Places.layer],
+    ),
   );
 
   const processor = OrderProcessor.layer({
@@ -168,7 +185,7 @@ const layer = <E>(
   ).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        partitions(config, identity),
+        partitions(config, identity).pipe(Layer.provide(otherDuties)),
         Conservation.layer.pipe(Layer.provide(Census.layer)),
         EventUpkeep.layer(config.eventsRetention),
       ),
@@ -192,6 +209,16 @@ const partitions = (config: AppConfig, { name }: Identity) =>
   config.databaseUrl === undefined
     ? PartitionsLocal.layer
     : PartitionsCluster.layer(name);
+
+/** Dispatchers go with the partitions: each runs on one instance at a time. */
+const otherDuties = Layer.effect(
+  OtherDuties,
+  Effect.map(SubscriptionDispatchers, ({ run }) => [run]),
+);
+
+/** Where subscriptions may lead: what others reach here, they may post to. */
+const receiverHosts = ({ host, subscriptionsTo }: AppConfig): ReceiverHosts =>
+  subscriptionsTo ?? (isLoopback(host) ? "any" : "public");
 
 /** What an order is placed for. */
 interface Work<E> {

@@ -8,10 +8,12 @@ import { EventsApi } from "./EventsApi.ts";
 import { HealthApi } from "./HealthApi.ts";
 import { OrdersApi } from "./OrdersApi.ts";
 import { CrossSite, Misdirected } from "./Problems.ts";
+import { SubscriptionsApi } from "./SubscriptionsApi.ts";
 
 export class Api extends HttpApi.make("order-service")
   .add(OrdersApi)
   .add(EventsApi)
+  .add(SubscriptionsApi)
   .add(HealthApi)
   .annotate(HttpApi.AdditionalSchemas, [CrossSite, Misdirected])
   .annotateMerge(

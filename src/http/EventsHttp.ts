@@ -20,7 +20,7 @@ import {
 import type { EventsGone } from "../persistence/EventLog.ts";
 import { orUnavailable } from "./Admission.ts";
 
-const eventsOff = new EventsOff({
+export const eventsOff = new EventsOff({
   detail: "EVENTS is off: set it to on, and events are written from then on.",
 });
 

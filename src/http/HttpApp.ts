@@ -26,6 +26,7 @@ import * as JsonBody from "./JsonBody.ts";
 import { KeptPages } from "./KeptPages.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
+import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
 export interface HttpAppOptions {
   /** Bytes; larger bodies are answered 413. */
@@ -41,7 +42,12 @@ export interface HttpAppOptions {
 }
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([OrdersHttp.layer, EventsHttp.layer, HealthHttp.layer]),
+  Layer.provide([
+    OrdersHttp.layer,
+    EventsHttp.layer,
+    SubscriptionsHttp.layer,
+    HealthHttp.layer,
+  ]),
   Layer.provide(
     HttpApiMiddleware.layerProblemDetails({ includeDetails: true }),
   ),
