@@ -1,13 +1,16 @@
 /**
- * Up to which number the log of orders is settled: no transaction that is still
- * open can add an order at or below it.
+ * Up to which number a log is settled: no transaction that is still open can add
+ * anything at or below it.
  *
- * A number is taken before its order is committed, so orders become visible in
- * another order than they are numbered. Each transaction has its own id before it
- * takes a number (`OrderPlacing`). So once a number was read, every transaction
- * with that number or a smaller one has an id below the `xmax` of any later
- * snapshot; and once the `xmin` of a snapshot has reached that `xmax`, all of them
- * have ended, and what they committed is visible in it. Pure.
+ * A number is taken before its transaction is committed, so rows become visible
+ * in another order than they are numbered. Each transaction has its own id before
+ * it takes a number. So once a number was read, every transaction with that number
+ * or a smaller one has an id below the next id of any later moment; and once the
+ * `xmin` of a snapshot has reached that id, all of them have ended, and what they
+ * committed is visible in it. Pure.
+ *
+ * The `xmax` of a snapshot will not do for the next id: it is one above the last
+ * transaction that has *ended*, and one that is open may have it, or a later one.
  */
 
 /** What a statement says of the moment it ran at. */
@@ -16,8 +19,8 @@ export interface Moment {
   readonly last: bigint;
   /** Every transaction below this had ended, as the snapshot sees it. */
   readonly xmin: bigint;
-  /** No transaction from here on had begun. */
-  readonly xmax: bigint;
+  /** No transaction from here on had begun when the statement was sent. */
+  readonly next: bigint;
 }
 
 export interface LogHorizon {
@@ -32,18 +35,18 @@ export interface LogHorizon {
 
 export const make = (): LogHorizon => {
   let settledTo = 0n;
-  /** A number read earlier, and the `xmax` of a statement sent after that. */
-  let noted: { readonly last: bigint; xmax?: bigint } | undefined;
+  /** A number read earlier, and the next id of a statement sent after that. */
+  let noted: { readonly last: bigint; next?: bigint } | undefined;
   return {
     settledTo: () => settledTo,
     asking: () => {
       const before = { noted, settledTo };
-      return ({ last, xmax, xmin }) => {
+      return ({ last, next, xmin }) => {
         let settled = before.settledTo;
         if (before.noted !== undefined) {
-          // A later snapshot than the one it was noted with would do, too.
-          before.noted.xmax ??= xmax;
-          if (xmin >= before.noted.xmax && before.noted.last > settled) {
+          // That of any statement sent after it was noted would do.
+          before.noted.next ??= next;
+          if (xmin >= before.noted.next && before.noted.last > settled) {
             settled = before.noted.last;
           }
         }

@@ -24,12 +24,23 @@ const rowsMax = 2000;
 export const lastNumber =
   "CASE WHEN is_called THEN last_value ELSE last_value - 1 END";
 
+/**
+ * The id that the next transaction gets, as PostgreSQL tells it without giving
+ * one: by the age of the oldest id there can be, which is 3. Ages have 32 bits;
+ * the others are those of the snapshot, which is never much behind.
+ */
+const nextId = `
+  xmax + ((age('3'::xid)::bigint + 3 - xmax) % 4294967296 + 4294967296)
+    % 4294967296`;
+
 /** Selects the moment of a statement (`LogHorizon`), of the log numbered by it. */
 export const momentOf = (sequence: "orders_seq" | "order_events_seq") => `
-  SELECT ${lastNumber} AS last,
-    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
-  FROM ${sequence}`;
+  SELECT last, xmin, ${nextId} AS next FROM (
+    SELECT ${lastNumber} AS last,
+      pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+      pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
+    FROM ${sequence}
+  ) AS snapshot`;
 
 const moment = momentOf("orders_seq");
 
@@ -86,7 +97,7 @@ interface LogRow extends OpenRow {
   readonly nth: bigint;
   readonly last: bigint;
   readonly xmin: bigint;
-  readonly xmax: bigint;
+  readonly next: bigint;
 }
 
 const openOrder = (row: OpenRow): OpenOrder => ({

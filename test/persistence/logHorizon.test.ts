@@ -3,7 +3,8 @@
  * end, and statements are made and answered.
  */
 import { assert, describe, it, layer } from "@effect/vitest";
-import { Arbitrary, Effect, Layer, Schema } from "effect";
+import { Arbitrary, Deferred, Effect, Fiber, Layer, Schema } from "effect";
+import { SqlClient } from "effect/sql";
 import { Partition } from "../../src/domain/Partition.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import * as LogHorizon from "../../src/persistence/LogHorizon.ts";
@@ -11,7 +12,10 @@ import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 
-/** A transaction of the database: its id, its numbers, and whether it is open. */
+/**
+ * A transaction of the database: its id, its numbers, and whether it is open. As
+ * in PostgreSQL a snapshot knows ids up to the last transaction that has ended.
+ */
 interface Transaction {
   readonly id: bigint;
   readonly numbers: Array<bigint>;
@@ -50,11 +54,13 @@ const play = (steps: ReadonlyArray<typeof Step.Type>) => {
       chosen.isOpen = false;
     } else if (what === "ask") {
       const ids = open().map((_) => _.id);
+      const ended = transactions.filter((_) => !_.isOpen).map((_) => _.id);
+      const xmax = ended.reduce((a, b) => (a > b ? a : b), 0n) + 1n;
       statements.push({
         answer: horizon.asking(),
         snapshot: {
-          xmax: nextId,
-          xmin: ids.reduce((a, b) => (a < b ? a : b), nextId),
+          next: nextId,
+          xmin: ids.reduce((a, b) => (a < b ? a : b), xmax),
         },
         openNumbers: open().flatMap((_) => _.numbers),
       });
@@ -92,8 +98,8 @@ describe("the horizon of the log", () => {
 
   it("comes forward once what was open then has ended", () => {
     const horizon = LogHorizon.make();
-    const at = (last: bigint, xmin: bigint, xmax: bigint) =>
-      horizon.asking()({ last, xmin, xmax });
+    const at = (last: bigint, xmin: bigint, next: bigint) =>
+      horizon.asking()({ last, xmin, next });
     assert.strictEqual(at(5n, 3n, 8n), 0n);
     // The transaction 3 is still open, and may have any number up to 5.
     assert.strictEqual(at(6n, 3n, 9n), 0n);
@@ -107,7 +113,7 @@ describe("the horizon of the log", () => {
 layer(
   OrderRepositorySql.layer.pipe(
     Layer.provideMerge(Database.layer),
-    Layer.provide(TestDatabase.layerSql),
+    Layer.provideMerge(TestDatabase.layerSql),
   ),
   { excludeTestServices: true },
 )("the log of a new database", (it) => {
@@ -122,6 +128,43 @@ layer(
           assert.strictEqual(read.settledTo, 0n);
           assert.strictEqual(read.readTo, 0n);
         }
+      }),
+  );
+
+  it.effect(
+    "is not settled up to what the latest transaction of all holds open",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient;
+        yield* (yield* Database).migrated;
+        const repository = yield* OrderRepository;
+        const taken = yield* Deferred.make<bigint>();
+        const mayEnd = yield* Deferred.make<void>();
+        // No transaction ends after it: to a snapshot its id is not below xmax.
+        const open = yield* Effect.forkChild(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              const [row] = yield* sql<{ seq: bigint }>`
+                INSERT INTO orders
+                  (order_id, user_id, item_ids, total_amount, partition, seq)
+                SELECT 'OPEN', 'U', '[1]', 1, 3, nextval('orders_seq')
+                WHERE pg_current_xact_id() IS NOT NULL
+                RETURNING seq`;
+              yield* Deferred.succeed(taken, row?.seq ?? 0n);
+              yield* Deferred.await(mayEnd);
+            }),
+          ),
+        );
+        const seq = yield* Deferred.await(taken);
+        const look = repository.readLog(Partition.make(3), 0n, 10);
+        for (let n = 0; n < 5; n += 1) {
+          assert.isTrue((yield* look).settledTo < seq);
+        }
+        yield* Deferred.succeed(mayEnd, undefined);
+        yield* Fiber.join(open);
+        yield* look;
+        yield* look;
+        assert.isTrue((yield* look).settledTo >= seq);
       }),
   );
 });
