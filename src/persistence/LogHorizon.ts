@@ -5,9 +5,10 @@
  * A number is taken before its order is committed, so orders become visible in
  * another order than they are numbered. Each transaction has its own id before it
  * takes a number (`OrderPlacing`). So once a number was read, every transaction
- * with that number or a smaller one has an id below the `xmax` of any later
- * snapshot; and once the `xmin` of a snapshot has reached that `xmax`, all of them
- * have ended, and what they committed is visible in it. Pure.
+ * with that number or a smaller one has an id below the one that is to be given
+ * next, as any later statement finds it; and once the `xmin` of a snapshot has
+ * reached that, all of them have ended, and what they committed is visible in it.
+ * Pure.
  */
 
 /** What a statement says of the moment it ran at. */
@@ -16,8 +17,8 @@ export interface Moment {
   readonly last: bigint;
   /** Every transaction below this had ended, as the snapshot sees it. */
   readonly xmin: bigint;
-  /** No transaction from here on had begun. */
-  readonly xmax: bigint;
+  /** The id to be given next: no transaction from here on had begun. */
+  readonly next: bigint;
 }
 
 export interface LogHorizon {
@@ -32,18 +33,18 @@ export interface LogHorizon {
 
 export const make = (): LogHorizon => {
   let settledTo = 0n;
-  /** A number read earlier, and the `xmax` of a statement sent after that. */
-  let noted: { readonly last: bigint; xmax?: bigint } | undefined;
+  /** A number read earlier, and the next id of a statement sent after that. */
+  let noted: { readonly last: bigint; next?: bigint } | undefined;
   return {
     settledTo: () => settledTo,
     asking: () => {
       const before = { noted, settledTo };
-      return ({ last, xmax, xmin }) => {
+      return ({ last, next, xmin }) => {
         let settled = before.settledTo;
         if (before.noted !== undefined) {
-          // A later snapshot than the one it was noted with would do, too.
-          before.noted.xmax ??= xmax;
-          if (xmin >= before.noted.xmax && before.noted.last > settled) {
+          // That of a later statement would do, too.
+          before.noted.next ??= next;
+          if (xmin >= before.noted.next && before.noted.last > settled) {
             settled = before.noted.last;
           }
         }

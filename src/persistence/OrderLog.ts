@@ -24,11 +24,18 @@ const rowsMax = 2000;
 export const lastNumber =
   "CASE WHEN is_called THEN last_value ELSE last_value - 1 END";
 
-/** Selects the moment of a statement (`LogHorizon`), of the log numbered by it. */
+/**
+ * Selects the moment of a statement (`LogHorizon`), of the log numbered by it.
+ *
+ * The `xmax` of a snapshot is no bound for those that have begun: it is the id
+ * after the last that has ended, and whoever began later is not below it. `age`
+ * counts from the id that is to be given next.
+ */
 export const momentOf = (sequence: "orders_seq" | "order_events_seq") => `
   SELECT ${lastNumber} AS last,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+      + age(pg_snapshot_xmax(pg_current_snapshot())::xid) AS next
   FROM ${sequence}`;
 
 const moment = momentOf("orders_seq");
@@ -86,7 +93,7 @@ interface LogRow extends OpenRow {
   readonly nth: bigint;
   readonly last: bigint;
   readonly xmin: bigint;
-  readonly xmax: bigint;
+  readonly next: bigint;
 }
 
 const openOrder = (row: OpenRow): OpenOrder => ({

@@ -26,7 +26,7 @@ const Step = Schema.Struct({
 /** What a statement saw when its snapshot was made, and how it is answered. */
 interface Statement {
   readonly answer: (moment: LogHorizon.Moment) => bigint;
-  readonly snapshot: Omit<LogHorizon.Moment, "last">;
+  readonly xmin: bigint;
   readonly openNumbers: ReadonlyArray<bigint>;
 }
 
@@ -34,6 +34,8 @@ interface Statement {
 const play = (steps: ReadonlyArray<typeof Step.Type>) => {
   const horizon = LogHorizon.make();
   const transactions: Array<Transaction> = [];
+  /** As in PostgreSQL, a snapshot takes nothing from here on for ended. */
+  let afterEnded = 1n;
   const statements: Array<Statement> = [];
   let nextId = 1n;
   let last = 0n;
@@ -48,21 +50,20 @@ const play = (steps: ReadonlyArray<typeof Step.Type>) => {
       chosen.numbers.push(last);
     } else if (what === "end" && chosen !== undefined) {
       chosen.isOpen = false;
+      if (chosen.id >= afterEnded) afterEnded = chosen.id + 1n;
     } else if (what === "ask") {
       const ids = open().map((_) => _.id);
       statements.push({
         answer: horizon.asking(),
-        snapshot: {
-          xmax: nextId,
-          xmin: ids.reduce((a, b) => (a < b ? a : b), nextId),
-        },
+        xmin: ids.reduce((a, b) => (a < b ? a : b), afterEnded),
         openNumbers: open().flatMap((_) => _.numbers),
       });
     } else if (what === "answer" && statements.length > 0) {
       const [answered] = statements.splice(which % statements.length, 1);
       if (answered === undefined) continue;
-      // The last number is read after the snapshot was made.
-      const settled = answered.answer({ ...answered.snapshot, last });
+      // The last number and the next id are read after the snapshot was made.
+      const { xmin } = answered;
+      const settled = answered.answer({ xmin, last, next: nextId });
       for (const number of answered.openNumbers) {
         assert.isTrue(settled < number, `${settled} >= ${number}`);
       }
@@ -92,8 +93,8 @@ describe("the horizon of the log", () => {
 
   it("comes forward once what was open then has ended", () => {
     const horizon = LogHorizon.make();
-    const at = (last: bigint, xmin: bigint, xmax: bigint) =>
-      horizon.asking()({ last, xmin, xmax });
+    const at = (last: bigint, xmin: bigint, next: bigint) =>
+      horizon.asking()({ last, xmin, next });
     assert.strictEqual(at(5n, 3n, 8n), 0n);
     // The transaction 3 is still open, and may have any number up to 5.
     assert.strictEqual(at(6n, 3n, 9n), 0n);
