@@ -85,6 +85,25 @@ layer(Database.layer.pipe(Layer.provideMerge(TestDatabase.layerSql)), {
     }).pipe(Effect.scoped),
   );
 
+  it.effect("does so, too, when what is open is the youngest of all", () =>
+    Effect.gen(function* () {
+      const { log } = yield* fresh;
+      const [other] = yield* OpenWrites.make(1);
+      const oldest = yield* log.oldest;
+      yield* other.write(["open"]);
+      let place = oldest;
+      for (let look = 0; look < 5; look += 1) {
+        place = (yield* log.read(place, 10)).end;
+      }
+      const latest = yield* log.latest;
+      yield* other.commit;
+      for (const from of [place, latest]) {
+        const { events } = yield* readOn(log, from, 1);
+        assert.deepStrictEqual(namesOf(events), ["open"]);
+      }
+    }).pipe(Effect.scoped, Effect.timeout("20 seconds")),
+  );
+
   it.effect("goes on when what was open is rolled back", () =>
     Effect.gen(function* () {
       const { log, repository } = yield* fresh;
