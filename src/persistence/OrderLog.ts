@@ -25,22 +25,18 @@ export const lastNumber =
   "CASE WHEN is_called THEN last_value ELSE last_value - 1 END";
 
 /**
- * The id that the next transaction gets, as PostgreSQL tells it without giving
- * one: by the age of the oldest id there can be, which is 3. Ages have 32 bits;
- * the others are those of the snapshot, which is never much behind.
+ * Selects the moment of a statement (`LogHorizon`), of the log numbered by it.
+ *
+ * The `xmax` of a snapshot is no bound for those that have begun: it is the id
+ * after the last that has ended, and whoever began later is not below it. `age`
+ * counts from the id that is to be given next.
  */
-const nextId = `
-  xmax + ((age('3'::xid)::bigint + 3 - xmax) % 4294967296 + 4294967296)
-    % 4294967296`;
-
-/** Selects the moment of a statement (`LogHorizon`), of the log numbered by it. */
 export const momentOf = (sequence: "orders_seq" | "order_events_seq") => `
-  SELECT last, xmin, ${nextId} AS next FROM (
-    SELECT ${lastNumber} AS last,
-      pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-      pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
-    FROM ${sequence}
-  ) AS snapshot`;
+  SELECT ${lastNumber} AS last,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+      + age(pg_snapshot_xmax(pg_current_snapshot())::xid) AS next
+  FROM ${sequence}`;
 
 const moment = momentOf("orders_seq");
 

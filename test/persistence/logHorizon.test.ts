@@ -12,10 +12,7 @@ import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 
-/**
- * A transaction of the database: its id, its numbers, and whether it is open. As
- * in PostgreSQL a snapshot knows ids up to the last transaction that has ended.
- */
+/** A transaction of the database: its id, its numbers, and whether it is open. */
 interface Transaction {
   readonly id: bigint;
   readonly numbers: Array<bigint>;
@@ -30,7 +27,7 @@ const Step = Schema.Struct({
 /** What a statement saw when its snapshot was made, and how it is answered. */
 interface Statement {
   readonly answer: (moment: LogHorizon.Moment) => bigint;
-  readonly snapshot: Omit<LogHorizon.Moment, "last">;
+  readonly xmin: bigint;
   readonly openNumbers: ReadonlyArray<bigint>;
 }
 
@@ -38,6 +35,8 @@ interface Statement {
 const play = (steps: ReadonlyArray<typeof Step.Type>) => {
   const horizon = LogHorizon.make();
   const transactions: Array<Transaction> = [];
+  /** As in PostgreSQL, a snapshot takes nothing from here on for ended. */
+  let afterEnded = 1n;
   const statements: Array<Statement> = [];
   let nextId = 1n;
   let last = 0n;
@@ -52,23 +51,20 @@ const play = (steps: ReadonlyArray<typeof Step.Type>) => {
       chosen.numbers.push(last);
     } else if (what === "end" && chosen !== undefined) {
       chosen.isOpen = false;
+      if (chosen.id >= afterEnded) afterEnded = chosen.id + 1n;
     } else if (what === "ask") {
       const ids = open().map((_) => _.id);
-      const ended = transactions.filter((_) => !_.isOpen).map((_) => _.id);
-      const xmax = ended.reduce((a, b) => (a > b ? a : b), 0n) + 1n;
       statements.push({
         answer: horizon.asking(),
-        snapshot: {
-          next: nextId,
-          xmin: ids.reduce((a, b) => (a < b ? a : b), xmax),
-        },
+        xmin: ids.reduce((a, b) => (a < b ? a : b), afterEnded),
         openNumbers: open().flatMap((_) => _.numbers),
       });
     } else if (what === "answer" && statements.length > 0) {
       const [answered] = statements.splice(which % statements.length, 1);
       if (answered === undefined) continue;
-      // The last number is read after the snapshot was made.
-      const settled = answered.answer({ ...answered.snapshot, last });
+      // The last number and the next id are read after the snapshot was made.
+      const { xmin } = answered;
+      const settled = answered.answer({ xmin, last, next: nextId });
       for (const number of answered.openNumbers) {
         assert.isTrue(settled < number, `${settled} >= ${number}`);
       }
