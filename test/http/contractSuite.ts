@@ -10,6 +10,7 @@ import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
 import { receiverSettings, startReceiver } from "./receiver.ts";
+import { subscriptionsSuite } from "./subscriptionsSuite.ts";
 import type { Transport } from "./transports.ts";
 
 /** A service on an empty database that listens and is ready. */
@@ -66,6 +67,7 @@ export const contractSuite = (
     placingSuite(() => api);
     listingSuite(() => api);
     orderStatesSuite(() => api);
+    subscriptionsSuite(() => api);
     browsersSuite(() => api);
     edgeSuite(() => api);
   });
