@@ -11,6 +11,7 @@ import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
 import { receiverSettings, startReceiver } from "./receiver.ts";
+import { subscriptionsSuite } from "./subscriptionsSuite.ts";
 import type { Transport } from "./transports.ts";
 
 /** A service on an empty database that listens and is ready. */
@@ -68,6 +69,7 @@ export const contractSuite = (
     listingSuite(() => api);
     orderStatesSuite(() => api);
     eventsSuite(() => api);
+    subscriptionsSuite(() => api);
     browsersSuite(() => api);
     edgeSuite(() => api);
   });
