@@ -88,7 +88,7 @@ const eventsOf = (
 
 export const make = (
   sql: SqlClient.SqlClient,
-  { answer }: Statements,
+  { answer, batched }: Statements,
   {
     isOn,
     keepDays,
@@ -227,6 +227,18 @@ export const make = (
     );
   });
 
+  /** Once for all who ask at the same time: a thousand may come back at once. */
+  const latest = batched(
+    "latestEvent",
+    (asked: ReadonlyArray<void>) =>
+      Effect.map(
+        Effect.andThen(latestOnce, Effect.andThen(latestOnce, latestOnce)),
+        (place) => asked.map(() => place),
+      ),
+    undefined,
+    sql,
+  ).one;
+
   let known: { readonly origin: string; readonly at: number } | undefined;
   /** Asked again after a while: a database may be put in this one's place. */
   const origin = Effect.gen(function* () {
@@ -260,9 +272,7 @@ export const make = (
         ([row]) => ({ record: row?.dropped_to ?? 0n, index: wholeRecord }),
       ),
     ),
-    latest: answer(
-      Effect.andThen(latestOnce, Effect.andThen(latestOnce, latestOnce)),
-    ),
+    latest: Effect.suspend(() => latest()),
     place: (id) => {
       const found = placeIn(id);
       return Effect.flatMap(answer(origin), (origin) =>
