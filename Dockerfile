@@ -47,6 +47,20 @@ COPY --from=production /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY migrations ./migrations
 COPY src ./src
+# What the service never runs, and an intruder would like to: npm and its kind,
+# and shells. So nothing is run in a shell from here on: Node removes them itself,
+# and there is no entry point in between.
+RUN ["node", "-e", "\
+  const { readdirSync, rmSync } = require('node:fs'); \
+  const unwanted = /^(npm|npx|corepack|yarn|yarnpkg|pnpm|pnpx|sh|bash|rbash|dash|docker-entrypoint\\.sh)$/; \
+  const remove = (path) => rmSync(path, { recursive: true, force: true }); \
+  for (const folder of ['/bin', '/usr/bin', '/usr/local/bin']) \
+    for (const name of readdirSync(folder)) \
+      if (unwanted.test(name)) remove(folder + '/' + name); \
+  for (const name of readdirSync('/opt')) if (/^yarn/.test(name)) remove('/opt/' + name); \
+  remove('/usr/local/lib/node_modules'); \
+  remove('/usr/lib/node_modules');"]
+ENTRYPOINT []
 # The user `node`, by number: Kubernetes' runAsNonRoot reads no names.
 USER 1000:1000
 EXPOSE 8000
