@@ -9,6 +9,7 @@ import { UserId } from "../../src/domain/Order.ts";
 import { Partition } from "../../src/domain/Partition.ts";
 import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
+import { EventLog } from "../../src/persistence/EventLog.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import { beginOne, completeOne } from "../support/oneOrder.ts";
@@ -176,6 +177,39 @@ layer(recordedLayer, { excludeTestServices: true })(
           Effect.map(beginOne(repository, order_id, 0, size), Option.isSome),
         );
         assert.isAtLeast(begun, 8);
+      }),
+    );
+
+    it.effect("read no more of the log of events than is asked for", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog;
+        const { during, unrecorded } = yield* Recording.Recorder;
+        // Records of 500 events each: as many as one statement places.
+        yield* unrecorded`
+          INSERT INTO order_events (event, size, order_ids, user_ids)
+          SELECT 'order.placed', 500, array_fill('A'::text, ARRAY[500]),
+            array_fill('U'::text, ARRAY[500])
+          FROM generate_series(1, 20)`;
+        // From the first, and from behind one: both have all of it behind them.
+        const oldest = yield* log.oldest;
+        const second = { record: oldest.record + 1n, index: 999_999 };
+        for (const [place, limit, records] of [
+          [oldest, 10, 1],
+          [oldest, 501, 2],
+          [second, 10, 2],
+        ] as const) {
+          const statements = yield* during(log.read(place, limit));
+          const reading = statements.find(({ text }) =>
+            text.includes("FROM order_events\n"),
+          );
+          assert.isDefined(reading);
+          const rows = yield* unrecorded.unsafe(
+            reading?.text ?? "",
+            reading?.params,
+          );
+          assert.isAtLeast(rows.length, 1);
+          assert.isAtMost(rows.length, records);
+        }
       }),
     );
 
