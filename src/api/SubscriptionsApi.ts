@@ -124,7 +124,10 @@ export const SubscriptionTest = Schema.Struct({
   error: Schema.NullOr(Schema.String),
 }).annotate({ identifier: "SubscriptionTest" });
 
-const path = { id: Schema.String };
+/** Any text may be asked for. */
+const path = {
+  id: Schema.String.annotate({ description: "As it was given when made." }),
+};
 
 const ofOne = [SubscriptionNotFound, EventsOff, Unavailable] as const;
 
@@ -153,13 +156,21 @@ export class SubscriptionsApi extends HttpApiGroup.make("subscriptions")
       success: Schema.Array(Subscription),
       error: [EventsOff, Unavailable],
     }).annotateMerge(
-      OpenApi.annotations({ summary: "List subscriptions, oldest first" }),
+      OpenApi.annotations({
+        summary: "List subscriptions, oldest first",
+        description: "All of them, with how their deliveries go.",
+      }),
     ),
     HttpApiEndpoint.get("find", "/api/subscriptions/:id/", {
       params: path,
       success: Subscription,
       error: ofOne,
-    }).annotateMerge(OpenApi.annotations({ summary: "Find a subscription" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Find a subscription",
+        description: "How its deliveries go; never its secret.",
+      }),
+    ),
     HttpApiEndpoint.delete("remove", "/api/subscriptions/:id/", {
       params: path,
       success: HttpApiSchema.NoContent,

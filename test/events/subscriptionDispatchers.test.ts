@@ -174,6 +174,31 @@ describe("a subscription", () => {
       }),
   );
 
+  it.effect("leaves it alone also when another dispatches it", () =>
+    Effect.gen(function* () {
+      const { find, instance, place, receiver, soon, subscribe } =
+        yield* makeWorld;
+      receiver.answer = Effect.succeed(refused);
+      yield* subscribe("s");
+      yield* place("A");
+      const first = yield* instance("first");
+      yield* TestClock.adjust("2 minutes");
+      const { failures } = yield* find("s");
+      assert.isAbove(failures, 5);
+      yield* first.stop;
+      const calls = receiver.calls.length;
+      yield* instance("second");
+      yield* soon;
+      assert.strictEqual(receiver.calls.length, calls);
+      // It goes on with the long waits, and does not begin anew.
+      yield* TestClock.adjust("10 minutes");
+      const more = receiver.calls.length - calls;
+      assert.isAtLeast(more, 2);
+      assert.isAtMost(more, 7);
+      assert.strictEqual((yield* find("s")).failures, failures + more);
+    }),
+  );
+
   it.effect("is disabled after five days of failing, and can be resumed", () =>
     Effect.gen(function* () {
       const { find, instance, place, receiver, soon, store, subscribe } =
@@ -347,6 +372,28 @@ describe("a dispatcher", () => {
       // Whoever claimed it is gone again.
       yield* TestClock.adjust("10 seconds");
       assert.deepStrictEqual(receiver.taken, placed(["A"]));
+    }),
+  );
+
+  it.effect("that crashes begins anew, and harms no other", () =>
+    Effect.gen(function* () {
+      const { instance, place, receiver, soon, subscribe } = yield* makeWorld;
+      yield* subscribe("s");
+      yield* instance("one");
+      let crashes = 0;
+      receiver.answer = Effect.suspend(() => {
+        crashes += 1;
+        return crashes <= 2
+          ? Effect.die(new Error("ours"))
+          : Effect.succeed(taken);
+      });
+      yield* place("A");
+      yield* soon;
+      assert.strictEqual(crashes, 1);
+      yield* place("B");
+      yield* TestClock.adjust("15 seconds");
+      assert.strictEqual(crashes, 3);
+      assert.deepStrictEqual(receiver.taken, placed(["A", "B"]));
     }),
   );
 
