@@ -44,6 +44,21 @@ export const ids: Effect.Effect<Array<OrderId>, unknown, OrderClient> =
     ),
   );
 
+export const heard: Effect.Effect<Array<string>, unknown, OrderClient> =
+  Effect.flatMap(OrderClient, (client) =>
+    client.eventStream({ after: "latest", type: ["order.completed"] }).pipe(
+      Stream.map((event) => event.data.order_id),
+      Stream.take(1),
+      Stream.runCollect,
+      Effect.catchTag("EventGap", (gap) => Effect.succeed([gap.after ?? ""])),
+    ),
+  );
+
+export const unheard = Effect.flatMap(OrderClient, (client) =>
+  // @ts-expect-error there is no such event
+  Stream.runDrain(client.eventStream({ type: ["order.shipped"] })),
+);
+
 export const cancelled: Effect.Effect<boolean, unknown, OrderClient> =
   Effect.flatMap(OrderClient, (client) =>
     client.orders.cancel({ params: { order_id: "1" } }).pipe(
