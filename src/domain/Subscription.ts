@@ -13,7 +13,7 @@ import { type DateTime, Duration, Result, Schema } from "effect";
 import { Base64 } from "effect/encoding";
 import type { EventPlace, EventType } from "./OrderEvent.ts";
 import { growingWait } from "./OrderLifecycle.ts";
-import { Partition, partitionCount } from "./Partition.ts";
+import { type Partition, partitions } from "./Partition.ts";
 
 /** Subscriptions at most: each has a dispatcher, and a place in every list. */
 export const subscriptionsMax = 100;
@@ -72,7 +72,7 @@ export interface NewSubscription {
  * @param slot the number of the subscription, 0..99; no two have the same
  */
 export const partitionOf = (slot: number): Partition =>
-  Partition.make(slot % partitionCount);
+  partitions[slot % partitions.length] as Partition;
 
 /** Bytes of a key, as Standard Webhooks wants them. */
 const keyBytesMin = 24;

@@ -55,6 +55,26 @@ describe("a subscription", () => {
     }),
   );
 
+  it.effect("is dispatched by whoever owns its partition", () =>
+    Effect.gen(function* () {
+      const { instance, place, receiver, soon, subscribe } = yield* makeWorld;
+      yield* subscribe("first");
+      yield* subscribe("second");
+      yield* instance("one", 1);
+      yield* place("A");
+      yield* soon;
+      yield* instance("zero", 0);
+      yield* soon;
+      assert.deepStrictEqual(
+        receiver.calls.map(({ by, id }) => [by, id.split("_")[0]]),
+        [
+          ["one", "second"],
+          ["zero", "first"],
+        ],
+      );
+    }),
+  );
+
   it.effect("gets a hundred at once, and more once these were answered", () =>
     Effect.gen(function* () {
       const { instance, place, receiver, soon, subscribe } = yield* makeWorld;
@@ -95,10 +115,10 @@ describe("a subscription", () => {
       yield* subscribe("s", { types: ["order.completed"] });
       yield* place(...numbered("O", 1500));
       yield* complete("O1499");
-      yield* place("LAST");
       yield* instance("one");
       yield* soon;
       assert.deepStrictEqual(receiver.taken, ["order.completed O1499"]);
+      yield* place("LAST");
       yield* TestClock.adjust("2 seconds");
       const { delivered, lag_seconds } = yield* find("s");
       // Its place is after LAST, too, or that would be gone one day.
@@ -196,6 +216,12 @@ describe("a subscription", () => {
       assert.isAtLeast(more, 2);
       assert.isAtMost(more, 7);
       assert.strictEqual((yield* find("s")).failures, failures + more);
+      // What comes once it is back does not wait any more.
+      receiver.answer = Effect.succeed(taken);
+      yield* TestClock.adjust("5 minutes");
+      yield* place("B");
+      yield* soon;
+      assert.deepStrictEqual(receiver.taken, placed(["A", "B"]));
     }),
   );
 
@@ -337,13 +363,13 @@ describe("a dispatcher", () => {
         yield* place("A");
         const first = yield* instance("first");
         yield* soon;
-        first.state.isDead = true;
+        // It learns of it by its next answer alone.
+        first.state.isBlind = true;
         receiver.answer = Effect.succeed(taken);
         yield* instance("second");
         yield* place("B");
         yield* soon;
         assert.deepStrictEqual(receiver.taken, placed(["A", "B"]));
-        first.state.isDead = false;
         yield* Deferred.succeed(late, taken);
         yield* place("C");
         yield* soon;

@@ -112,9 +112,9 @@ export const makeWorld = Effect.gen(function* () {
       yield* completeOne(repository, { order_id: id as OrderId, attempt: 1 });
     });
 
-  /** Starts an instance that owns the partition of the first subscription. */
-  const instance = Effect.fnUntraced(function* (name: string) {
-    const state = { isDead: false, isAway: false };
+  /** Starts an instance that owns the partition of a subscription's slot. */
+  const instance = Effect.fnUntraced(function* (name: string, slot = 0) {
+    const state = { isDead: false, isAway: false, isBlind: false };
     /** Of a dead one nothing comes any more. */
     const alive = <A, E>(effect: Effect.Effect<A, E>) =>
       Effect.suspend((): Effect.Effect<A, E | RepositoryUnavailable> => {
@@ -139,7 +139,9 @@ export const makeWorld = Effect.gen(function* () {
     });
     const own = SubscriptionStore.of({
       ...store,
-      active: alive(store.active),
+      active: Effect.suspend(() =>
+        state.isBlind ? Effect.never : alive(store.active),
+      ),
       claim: (id) => alive(store.claim(id)),
       keepPlace: (...args) => alive(store.keepPlace(...args)),
       fail: (...args) => alive(store.fail(...args)),
@@ -164,7 +166,7 @@ export const makeWorld = Effect.gen(function* () {
       scope,
     );
     const { run } = Context.get(context, SubscriptionDispatchers);
-    yield* Effect.forkIn(run(partitionOf(0)), scope);
+    yield* Effect.forkIn(run(partitionOf(slot)), scope);
     return {
       state,
       /** Ends it in order. */

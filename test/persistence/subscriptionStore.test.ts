@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Context, Duration, Effect, Layer } from "effect";
+import { Context, Duration, Effect, Layer, Redacted } from "effect";
 import { SqlClient } from "effect/sql";
 import { TestClock } from "effect/testing";
 import { Connections } from "../../src/persistence/Connections.ts";
@@ -14,6 +14,7 @@ import { SubscriptionStore } from "../../src/persistence/SubscriptionStore.ts";
 import * as SubscriptionStoreMemory from "../../src/persistence/SubscriptionStoreMemory.ts";
 import * as SubscriptionStoreSql from "../../src/persistence/SubscriptionStoreSql.ts";
 import * as Embedded from "../../src/platform/Embedded.ts";
+import * as Postgres from "../../src/platform/Postgres.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 import {
   StoreSubject,
@@ -43,35 +44,45 @@ const memory = Layer.succeed(StoreSubject, {
   pass: TestClock.adjust,
 });
 
-const sql = Layer.effect(
-  StoreSubject,
-  Effect.gen(function* () {
-    const client = yield* SqlClient.SqlClient;
-    const context = yield* Effect.context<
-      SubscriptionStore | OrderRepository | Connections | Database
-    >();
-    yield* (yield* Database).migrated;
-    return {
-      fresh: Effect.gen(function* () {
-        yield* client`TRUNCATE orders CASCADE`;
-        yield* client`TRUNCATE order_events, subscriptions`;
-        const other = yield* Layer.build(
-          Layer.fresh(SubscriptionStoreSql.layer),
-        );
-        return {
-          ...storesIn(context),
-          other: Context.get(other, SubscriptionStore),
-        };
-      }).pipe(Effect.provideContext(context), Effect.orDie),
-      pass: (time) =>
-        client`SELECT pg_sleep(${Duration.toSeconds(Duration.fromInputUnsafe(time))}::float8)`.pipe(
-          Effect.orDie,
-        ),
-    };
-  }),
-).pipe(
-  Layer.provide([OrderRepositorySql.layer, SubscriptionStoreSql.layer]),
-  Layer.provide(Database.layer),
+/** @param elsewhere connections of another instance to the same database */
+const sqlWith = <R>(elsewhere: Layer.Layer<Connections, unknown, R>) =>
+  Layer.effect(
+    StoreSubject,
+    Effect.gen(function* () {
+      const client = yield* SqlClient.SqlClient;
+      const context = yield* Effect.context<
+        SubscriptionStore | OrderRepository | Database | R
+      >();
+      yield* (yield* Database).migrated;
+      return {
+        fresh: Effect.gen(function* () {
+          yield* client`TRUNCATE orders CASCADE`;
+          yield* client`TRUNCATE order_events, subscriptions`;
+          const other = yield* Layer.build(
+            Layer.fresh(SubscriptionStoreSql.layer).pipe(
+              Layer.provide(Layer.fresh(elsewhere)),
+            ),
+          );
+          return {
+            ...storesIn(context),
+            other: Context.get(other, SubscriptionStore),
+          };
+        }).pipe(Effect.provideContext(context), Effect.orDie),
+        pass: (time) =>
+          client`SELECT pg_sleep(${Duration.toSeconds(Duration.fromInputUnsafe(time))}::float8)`.pipe(
+            Effect.orDie,
+          ),
+      };
+    }),
+  ).pipe(
+    Layer.provide([OrderRepositorySql.layer, SubscriptionStoreSql.layer]),
+    Layer.provide(Database.layer),
+  );
+
+const onPostgres = Layer.unwrap(
+  Effect.map(TestDatabase.TestDatabase, ({ url }) =>
+    Postgres.layer({ url: Redacted.make(url), poolSize: 5 }),
+  ),
 );
 
 const embedded = Layer.unwrap(
@@ -91,12 +102,12 @@ subscriptionStoreSuite("SubscriptionStoreMemory", memory, {
 
 subscriptionStoreSuite(
   "SubscriptionStoreSql on PostgreSQL",
-  Layer.provide(sql, TestDatabase.layerSql),
+  Layer.provide(sqlWith(onPostgres), TestDatabase.layerSql),
   { isOnTestClock: false },
 );
 
 subscriptionStoreSuite(
   "SubscriptionStoreSql on the embedded database",
-  Layer.provide(sql, embedded),
+  Layer.provide(sqlWith(Connections.layerShared), embedded),
   { isOnTestClock: false },
 );
