@@ -3,12 +3,17 @@
  * layers say what they need; only here are the needs met.
  */
 import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
+import { Digest, SecureRandom } from "effect/crypto";
 import { AppConfig, settingFaults } from "./AppConfig.ts";
+import { Access } from "./access/Access.ts";
+import * as FirstKey from "./access/FirstKey.ts";
+import { Keys } from "./access/Keys.ts";
 import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
 import { Places } from "./events/Places.ts";
 import * as Announcement from "./http/Announcement.ts";
+import { isLoopbackName } from "./http/Browsers.ts";
 import * as HttpApp from "./http/HttpApp.ts";
 import { supervise } from "./instances/Supervisor.ts";
 import { Census } from "./operations/Census.ts";
@@ -23,6 +28,7 @@ import { Connections } from "./persistence/Connections.ts";
 import { Database } from "./persistence/Database.ts";
 import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
+import * as KeyStoreSql from "./persistence/KeyStoreSql.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as Arguments from "./platform/Arguments.ts";
 import {
@@ -83,7 +89,11 @@ const layer = <E>(
   identity: Identity,
   work: Work<E>,
 ) => {
+  const access = accessOf(config);
   const http = HttpApp.layer({
+    access,
+    rateLimit: config.rateLimit,
+    trustedProxies: config.trustedProxies,
     maxBodySize: config.maxBodySize,
     maxBodies: config.maxBodies,
     maxInFlight: config.maxInFlight,
@@ -104,8 +114,14 @@ const layer = <E>(
     ),
   );
 
+  const keys = Keys.layer.pipe(
+    Layer.provideMerge(Access.layer(config.adminKey)),
+    Layer.provide([Digest.layerWebCrypto, SecureRandom.layerWebCrypto]),
+  );
+
   const useCases = Layer.mergeAll(
     Orders.layer,
+    keys,
     Readiness.layer,
     Layer.provide(Layer.mergeAll(EventFeed.layer, EventStreams.layer), [
       EventFollower.layer,
@@ -124,7 +140,10 @@ const layer = <E>(
     },
   }).pipe(Layer.provide(work.layer));
 
-  const repository = OrderRepositorySql.layer.pipe(
+  const repository = Layer.merge(
+    OrderRepositorySql.layer,
+    KeyStoreSql.layer,
+  ).pipe(
     Layer.provide([
       Layer.succeed(WritesEvents, config.events),
       Layer.succeed(ThisInstance, nameOf(identity)),
@@ -164,6 +183,14 @@ const layer = <E>(
       count: identity.number === 1 ? config.sampleOrders : 0,
       isWorkReal: work.isReal,
     }),
+    // Those under one supervisor need not all say it.
+    identity.number === 1
+      ? FirstKey.layer({
+          access,
+          isLocal: isLoopbackName(config.host),
+          hasAdminKey: config.adminKey !== undefined,
+        })
+      : Layer.empty,
     drainNotice,
   ).pipe(
     Layer.provideMerge(
@@ -192,6 +219,10 @@ const partitions = (config: AppConfig, { name }: Identity) =>
   config.databaseUrl === undefined
     ? PartitionsLocal.layer
     : PartitionsCluster.layer(name);
+
+/** Whether requests need keys: where others reach the service, if not said. */
+const accessOf = ({ access, host }: AppConfig): "open" | "keys" =>
+  access ?? (isLoopbackName(host) ? "open" : "keys");
 
 /** What an order is placed for. */
 interface Work<E> {

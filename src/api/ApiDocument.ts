@@ -1,5 +1,6 @@
 /** What the OpenAPI document says beyond what follows from the endpoints. */
 import { Predicate } from "effect";
+import type { Needed, Rule } from "./Access.ts";
 
 /** As much of an OpenAPI document as is looked at here. */
 interface Document {
@@ -8,6 +9,7 @@ interface Document {
 }
 
 interface Operation {
+  security: ReadonlyArray<Readonly<Record<string, ReadonlyArray<string>>>>;
   readonly parameters: ReadonlyArray<Parameter>;
   readonly responses: Record<string, unknown>;
 }
@@ -57,11 +59,18 @@ const describeParameter = (parameter: Parameter): void => {
   }
 };
 
-const problem = (identifier: string, description: string) => ({
+const refOf = (identifier: string) => ({
+  $ref: `#/components/schemas/${identifier}`,
+});
+
+const problem = (description: string, ...identifiers: Array<string>) => ({
   description,
   content: {
     "application/problem+json": {
-      schema: { $ref: `#/components/schemas/${identifier}` },
+      schema:
+        identifiers.length === 1
+          ? refOf(identifiers[0] as string)
+          : { anyOf: identifiers.map(refOf) },
     },
   },
 });
@@ -74,25 +83,44 @@ const addRefusals = (
 ): void => {
   if (path.startsWith("/health/")) return;
   responses["421"] = problem(
-    "Misdirected",
     "The `Host` is no name of this service",
+    "Misdirected",
   );
   if (method === "get") return;
   responses["403"] = problem(
+    "The key does not have the scope, or a page of another site asked for it",
+    "ScopeMissing",
     "CrossSite",
-    "A page of another site asked for it",
+  );
+};
+
+/** Which scope a key needs stands where OAuth has its scopes (OpenAPI 3.1). */
+const nameScope = (operation: Operation, needed: Needed | undefined): void => {
+  if (needed === undefined || needed === "anybody") return;
+  operation.security = operation.security.map((requirement) =>
+    Object.fromEntries(
+      Object.keys(requirement).map((name) => [name, [needed]]),
+    ),
   );
 };
 
 /** The document with all of it. */
-export const complete = (given: Record<string, unknown>) => {
-  const document = given as unknown as Document;
-  simplify(document.components);
-  for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      operation.parameters.forEach(describeParameter);
-      addRefusals(path, method, operation);
+export const complete =
+  (rules: ReadonlyArray<Rule>) => (given: Record<string, unknown>) => {
+    const document = given as unknown as Document;
+    const needed = new Map(
+      rules.map(({ method, needed, path }) => [
+        `${method.toLowerCase()} ${path.replace(/:(\w+)/g, "{$1}")}`,
+        needed,
+      ]),
+    );
+    simplify(document.components);
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(methods)) {
+        operation.parameters.forEach(describeParameter);
+        nameScope(operation, needed.get(`${method} ${path}`));
+        addRefusals(path, method, operation);
+      }
     }
-  }
-  return given;
-};
+    return given;
+  };

@@ -12,9 +12,15 @@ import {
   HttpApiScalar,
 } from "effect/http-api";
 import { PrometheusMetrics } from "effect/observability";
+import { pages } from "../api/Access.ts";
 import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
 import { Readiness } from "../orders/Readiness.ts";
+import {
+  AccessCheck,
+  type AccessOptions,
+  layerKeyAccess,
+} from "./AccessCheck.ts";
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
 import * as Bodies from "./Bodies.ts";
@@ -24,10 +30,11 @@ import * as EventsHttp from "./EventsHttp.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { KeptPages } from "./KeptPages.ts";
+import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 
-export interface HttpAppOptions {
+export interface HttpAppOptions extends AccessOptions {
   /** Bytes; larger bodies are answered 413. */
   readonly maxBodySize: ByteSize.ByteSize;
   /** Bytes of bodies in memory at once; more wait, and then are answered 503. */
@@ -41,7 +48,12 @@ export interface HttpAppOptions {
 }
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([OrdersHttp.layer, EventsHttp.layer, HealthHttp.layer]),
+  Layer.provide([
+    OrdersHttp.layer,
+    EventsHttp.layer,
+    KeysHttp.layer,
+    HealthHttp.layer,
+  ]),
   Layer.provide(
     HttpApiMiddleware.layerProblemDetails({ includeDetails: true }),
   ),
@@ -78,7 +90,7 @@ const methodsByPath = () => {
       add(endpoint.path, endpoint.method);
     }
   }
-  for (const path of ["/openapi.json", "/docs", "/metrics"]) add(path, "GET");
+  for (const path of Object.keys(pages)) add(path, "GET");
   return methods;
 };
 
@@ -110,11 +122,12 @@ const edge = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { isDraining } = yield* Readiness;
     const browsers = yield* Browsers;
+    const access = yield* AccessCheck;
     const kept = yield* KeptPages;
     const placing = yield* Placing;
     const edge = Edge.make(isDraining);
     yield* router.addGlobalMiddleware((app) =>
-      edge(browsers.before(placing.before(kept.before(app)))),
+      edge(browsers.before(access.before(placing.before(kept.before(app))))),
     );
   }),
 );
@@ -137,6 +150,8 @@ export const layer = (options: HttpAppOptions) =>
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
       Layer.provide([
         Browsers.layer(options.allowedHosts),
+        AccessCheck.layer(options, routerConfig),
+        layerKeyAccess(options.access),
         KeptPages.layer,
         Placing.layer,
       ]),

@@ -89,10 +89,8 @@ const isDefect = (error: SqlError.SqlError): boolean => {
   }
 };
 
-export const make = Effect.fnUntraced(function* (moving: Moving) {
-  const { apart, working: sql } = yield* Connections;
-  const database = yield* Database;
-
+/** Says "unavailable" where asking again may help; all else is a defect. */
+export const makeAnswer = Effect.map(Database, (database) => {
   const unavailable = (error: SqlError.SqlError | Cause.TimeoutError) =>
     Effect.andThen(
       database.failed(error),
@@ -111,6 +109,12 @@ export const make = Effect.fnUntraced(function* (moving: Moving) {
         }),
       ),
     );
+  return answer;
+});
+
+export const make = Effect.fnUntraced(function* (moving: Moving) {
+  const { apart, working: sql } = yield* Connections;
+  const answer = yield* makeAnswer;
 
   /**
    * Runs statements of `sql` on a connection that is shared with nobody. The
