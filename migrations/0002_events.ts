@@ -17,7 +17,10 @@
  * were lost or given back, and what somebody did. The happy path writes none.
  *
  * `subscriptions` are those who get events posted, and where each stands:
- * after event `place_index` of record `place`. `epoch` fences dispatchers.
+ * after event `place_index` of record `place`. `slot` bounds how many there
+ * are, and says whose they are: the owner of a partition has those of its
+ * slots. `epoch` fences dispatchers; `resumed` counts how often somebody had
+ * one resumed, so that a dispatcher which waits begins anew.
  */
 import { Effect } from "effect";
 import { SqlClient } from "effect/sql";
@@ -63,6 +66,7 @@ export default Effect.gen(function* () {
   yield* sql`
     CREATE TABLE subscriptions (
       id text COLLATE "C" PRIMARY KEY,
+      slot integer NOT NULL UNIQUE CHECK (slot BETWEEN 0 AND 99),
       url text NOT NULL,
       types text[] NOT NULL,
       secret text NOT NULL,
@@ -74,6 +78,7 @@ export default Effect.gen(function* () {
       place_index integer NOT NULL,
       place_at bigint,
       epoch integer NOT NULL DEFAULT 0,
+      resumed integer NOT NULL DEFAULT 0,
       delivered bigint NOT NULL DEFAULT 0,
       delivered_at timestamptz(3),
       failures integer NOT NULL DEFAULT 0,

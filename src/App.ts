@@ -4,7 +4,7 @@
  */
 import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
 import { Digest, SecureRandom } from "effect/crypto";
-import { AppConfig, settingFaults } from "./AppConfig.ts";
+import { AppConfig, isLoopback, settingFaults } from "./AppConfig.ts";
 import { Access } from "./access/Access.ts";
 import * as FirstKey from "./access/FirstKey.ts";
 import { Keys } from "./access/Keys.ts";
@@ -12,8 +12,10 @@ import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
 import { Places } from "./events/Places.ts";
+import { SubscriptionDelivery } from "./events/SubscriptionDelivery.ts";
+import { SubscriptionDispatchers } from "./events/SubscriptionDispatchers.ts";
+import { Subscriptions } from "./events/Subscriptions.ts";
 import * as Announcement from "./http/Announcement.ts";
-import { isLoopbackName } from "./http/Browsers.ts";
 import * as HttpApp from "./http/HttpApp.ts";
 import { supervise } from "./instances/Supervisor.ts";
 import { Census } from "./operations/Census.ts";
@@ -30,12 +32,15 @@ import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as KeyStoreSql from "./persistence/KeyStoreSql.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import * as SubscriptionStoreSql from "./persistence/SubscriptionStoreSql.ts";
 import * as Arguments from "./platform/Arguments.ts";
 import {
   type Instances,
+  type ReceiverHosts,
   type Runtime,
   StartFailed,
 } from "./platform/Runtime.ts";
+import { OtherDuties } from "./processor/Duties.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
@@ -119,14 +124,25 @@ const layer = <E>(
     Layer.provide([Digest.layerWebCrypto, SecureRandom.layerWebCrypto]),
   );
 
+  const receivers = receiverHosts(config);
+  const subscriptions = Layer.mergeAll(
+    Subscriptions.layer({
+      mayBe: (host) => receivers === "any" || !runtime.isPrivateHost(host),
+    }),
+    SubscriptionDispatchers.layer,
+  ).pipe(
+    Layer.provide([SubscriptionDelivery.layer, SubscriptionStoreSql.layer]),
+    Layer.provide(runtime.httpClientTo(receivers)),
+  );
+
   const useCases = Layer.mergeAll(
     Orders.layer,
     keys,
     Readiness.layer,
-    Layer.provide(Layer.mergeAll(EventFeed.layer, EventStreams.layer), [
-      EventFollower.layer,
-      Places.layer,
-    ]),
+    Layer.provide(
+      Layer.mergeAll(EventFeed.layer, EventStreams.layer, subscriptions),
+      [EventFollower.layer, Places.layer],
+    ),
   );
 
   const processor = OrderProcessor.layer({
@@ -187,7 +203,7 @@ const layer = <E>(
     identity.number === 1
       ? FirstKey.layer({
           access,
-          isLocal: isLoopbackName(config.host),
+          isLocal: isLoopback(config.host),
           hasAdminKey: config.adminKey !== undefined,
         })
       : Layer.empty,
@@ -195,7 +211,7 @@ const layer = <E>(
   ).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        partitions(config, identity),
+        partitions(config, identity).pipe(Layer.provide(otherDuties)),
         Conservation.layer.pipe(Layer.provide(Census.layer)),
         EventUpkeep.layer(config.eventsRetention),
       ),
@@ -222,7 +238,17 @@ const partitions = (config: AppConfig, { name }: Identity) =>
 
 /** Whether requests need keys: where others reach the service, if not said. */
 const accessOf = ({ access, host }: AppConfig): "open" | "keys" =>
-  access ?? (isLoopbackName(host) ? "open" : "keys");
+  access ?? (isLoopback(host) ? "open" : "keys");
+
+/** Dispatchers go with the partitions: each runs on one instance at a time. */
+const otherDuties = Layer.effect(
+  OtherDuties,
+  Effect.map(SubscriptionDispatchers, ({ run }) => [run]),
+);
+
+/** Where subscriptions may lead: what others reach here, they may post to. */
+const receiverHosts = ({ host, subscriptionsTo }: AppConfig): ReceiverHosts =>
+  subscriptionsTo ?? (isLoopback(host) ? "any" : "public");
 
 /** What an order is placed for. */
 interface Work<E> {

@@ -207,6 +207,14 @@ export const AppConfig = Config.all({
     Config.withDefault("on" as const),
     Config.map((events) => events === "on"),
   ),
+  subscriptionsTo: optional(
+    Config.schema(
+      Schema.Literals(["public", "any"]).annotate({
+        message: "must be public or any",
+      }),
+      "SUBSCRIPTIONS_TO",
+    ),
+  ),
   eventsRetention: time("EVENTS_RETENTION", Duration.days(7)),
   sampleOrders: count("SAMPLE_ORDERS", 0, 0),
   logLevel: Config.LogLevel("LOG_LEVEL").pipe(
@@ -215,6 +223,11 @@ export const AppConfig = Config.all({
   logFormat: optional(Config.Literals(["pretty", "json"], "LOG_FORMAT")),
   otlpEndpoint: optional(Config.URL("OTEL_EXPORTER_OTLP_ENDPOINT")),
 });
+
+/** Whether only this machine reaches what listens there. */
+export const isLoopback = (host: string): boolean =>
+  /^(localhost|.*\.localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
+
 export type AppConfig = Config.Success<typeof AppConfig>;
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1();

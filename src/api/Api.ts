@@ -10,14 +10,22 @@ import { HealthApi } from "./HealthApi.ts";
 import { KeysApi } from "./KeysApi.ts";
 import { OrdersApi } from "./OrdersApi.ts";
 import { CrossSite, Misdirected } from "./Problems.ts";
+import { SubscriptionsApi } from "./SubscriptionsApi.ts";
 
 /** What each request needs; an endpoint that does not say it fails the start. */
-export const rules = Access.rulesOf([OrdersApi, EventsApi, KeysApi, HealthApi]);
+export const rules = Access.rulesOf([
+  OrdersApi,
+  EventsApi,
+  SubscriptionsApi,
+  KeysApi,
+  HealthApi,
+]);
 
 export class Api extends HttpApi.make("order-service")
   .add(OrdersApi)
   .add(EventsApi)
   .add(KeysApi)
+  .add(SubscriptionsApi)
   .add(HealthApi)
   .annotate(HttpApi.AdditionalSchemas, [CrossSite, Misdirected])
   .annotateMerge(

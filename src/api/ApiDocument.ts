@@ -11,7 +11,12 @@ interface Document {
 interface Operation {
   security: ReadonlyArray<Readonly<Record<string, ReadonlyArray<string>>>>;
   readonly parameters: ReadonlyArray<Parameter>;
-  readonly responses: Record<string, unknown>;
+  readonly responses: Record<string, Response>;
+}
+
+interface Response {
+  readonly description: string;
+  readonly content?: Readonly<Record<string, { readonly schema: object }>>;
 }
 
 interface Parameter {
@@ -40,6 +45,7 @@ const joinMembers = (schema: Record<string, unknown>): void => {
 };
 
 const simplify = (node: unknown): void => {
+  if (Array.isArray(node)) node.forEach(simplify);
   if (!Predicate.isObject(node)) return;
   for (const value of Object.values(node)) simplify(value);
   joinMembers(node as Record<string, unknown>);
@@ -59,20 +65,13 @@ const describeParameter = (parameter: Parameter): void => {
   }
 };
 
-const refOf = (identifier: string) => ({
+const refTo = (identifier: string) => ({
   $ref: `#/components/schemas/${identifier}`,
 });
 
-const problem = (description: string, ...identifiers: Array<string>) => ({
+const problem = (description: string, schema: object) => ({
   description,
-  content: {
-    "application/problem+json": {
-      schema:
-        identifiers.length === 1
-          ? refOf(identifiers[0] as string)
-          : { anyOf: identifiers.map(refOf) },
-    },
-  },
+  content: { "application/problem+json": { schema } },
 });
 
 /** What is refused before it comes to an endpoint (`http/Browsers`). */
@@ -84,13 +83,19 @@ const addRefusals = (
   if (path.startsWith("/health/")) return;
   responses["421"] = problem(
     "The `Host` is no name of this service",
-    "Misdirected",
+    refTo("Misdirected"),
   );
   if (method === "get") return;
   responses["403"] = problem(
     "The key does not have the scope, or a page of another site asked for it",
-    "ScopeMissing",
-    "CrossSite",
+    {
+      anyOf: [
+        ...Object.values(responses["403"]?.content ?? {}).map(
+          ({ schema }) => schema,
+        ),
+        refTo("CrossSite"),
+      ],
+    },
   );
 };
 
@@ -102,6 +107,15 @@ const nameScope = (operation: Operation, needed: Needed | undefined): void => {
       Object.keys(requirement).map((name) => [name, [needed]]),
     ),
   );
+};
+
+/** How clients of Effect's own read a stream: others would wonder. */
+const dropOwnWords = ({ responses }: Operation): void => {
+  for (const { content = {} } of Object.values(responses)) {
+    for (const body of Object.values(content)) {
+      delete (body as unknown as Record<string, unknown>)["x-effect-stream"];
+    }
+  }
 };
 
 /** The document with all of it. */
@@ -120,6 +134,7 @@ export const complete =
         operation.parameters.forEach(describeParameter);
         nameScope(operation, needed.get(`${method} ${path}`));
         addRefusals(path, method, operation);
+        dropOwnWords(operation);
       }
     }
     return given;

@@ -16,7 +16,7 @@ export const EventType = Schema.Literals(eventTypes);
 export const EventData = Schema.Struct({
   order_id: Schema.String,
   user_id: Schema.String,
-  status: OrderStatus.annotate({ description: "After the event." }),
+  status: OrderStatus,
   attempt: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)).annotate({
     description: "Attempts begun until then, whatever became of them.",
   }),
@@ -32,7 +32,10 @@ export const EventData = Schema.Struct({
   actor: Schema.optionalKey(
     Schema.String.annotate({ description: "Who asked for the change." }),
   ),
-}).annotate({ identifier: "EventData" });
+}).annotate({
+  identifier: "EventData",
+  description: "What an event says of its order, as it is after it.",
+});
 
 export const CloudEvent = Schema.Struct({
   specversion: Schema.Literal("1.0"),
@@ -73,3 +76,32 @@ export const cloudEventOf = (event: OrderEvent): typeof CloudEvent.Encoded => ({
     ...(event.actor === undefined ? {} : { actor: event.actor }),
   },
 });
+
+/** What a stream of events is made of: server-sent events of three kinds. */
+export const StreamedEvent = Schema.Union([
+  Schema.Struct({
+    id: Schema.String.annotate({ description: "Of the CloudEvent." }),
+    event: EventType,
+    data: Schema.fromJsonString(CloudEvent),
+  }),
+  Schema.Struct({
+    id: Schema.optionalKey(Schema.String),
+    event: Schema.Literal("ping").annotate({
+      description: "A sign of life, every 15 s.",
+    }),
+    data: Schema.String,
+  }),
+  Schema.Struct({
+    id: Schema.optionalKey(Schema.String),
+    event: Schema.Literal("gap").annotate({
+      description:
+        "What was asked for is not there any more: it goes on with the oldest that is.",
+    }),
+    data: Schema.fromJsonString(Schema.Struct({ detail: Schema.String })),
+  }),
+]).annotate({
+  identifier: "StreamedEvent",
+  description:
+    "One event of the stream. `id`, where to read on, comes once at the beginning, too.",
+});
+export type StreamedEvent = typeof StreamedEvent.Type;

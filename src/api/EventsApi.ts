@@ -10,7 +10,7 @@ import {
 } from "effect/http-api";
 import { placeIn } from "../domain/EventId.ts";
 import { KeyAccess, NeededScope } from "./Access.ts";
-import { CloudEvent, EventType } from "./CloudEvent.ts";
+import { CloudEvent, EventType, StreamedEvent } from "./CloudEvent.ts";
 import { Once, optionalUserId, wholeNumber } from "./Parameters.ts";
 import { EventsGoneProblem, EventsOff, Unavailable } from "./Problems.ts";
 
@@ -42,15 +42,13 @@ const types = Schema.optional(
 /** The media type of CloudEvents in one JSON array. */
 export const cloudEventsBatch = "application/cloudevents-batch+json";
 
-const numbered =
-  (bounds: Readonly<Record<string, object>>) =>
+/** What these parameters are, beside their schemas: text in a query. */
+const described =
+  (as: Readonly<Record<string, object>>) =>
   (operation: Record<string, unknown>) => ({
     ...operation,
     parameters: (operation.parameters as ReadonlyArray<{ name: string }>).map(
-      (parameter) =>
-        parameter.name in bounds
-          ? { ...parameter, schema: bounds[parameter.name] }
-          : parameter,
+      (parameter) => ({ ...parameter, ...as[parameter.name] }),
     ),
   });
 
@@ -59,19 +57,10 @@ export class EventsApi extends HttpApiGroup.make("events")
     HttpApiEndpoint.get("list", "/api/events/", {
       query: {
         after: Schema.optional(After),
-        limit: Schema.optional(
-          wholeNumber(1, eventsMax).annotate({
-            description: "At most so many.",
-          }),
-        ),
+        limit: Schema.optional(wholeNumber(1, eventsMax)),
         type: types,
         user_id: optionalUserId("Only of this user's orders."),
-        wait: Schema.optional(
-          wholeNumber(0, waitSecondsMax).annotate({
-            description:
-              "Seconds to wait for an event, if there is none yet (long poll).",
-          }),
-        ),
+        wait: Schema.optional(wholeNumber(0, waitSecondsMax)),
       },
       success: HttpApiSchema.WithHeaders(
         Schema.Array(CloudEvent).pipe(
@@ -92,18 +81,25 @@ export class EventsApi extends HttpApiGroup.make("events")
           summary: "Read what happened, oldest first",
           description:
             "Follow `Link` for ever: no event is passed over, each has its own `id`, and those of one order come in their order. A filter that lets little pass may give an empty page with a `Link` to go on. 410: what came after `after` is not there any more, or it is of another database.",
-          transform: numbered({
+          transform: described({
             limit: {
-              type: "integer",
-              minimum: 1,
-              maximum: eventsMax,
-              default: eventsDefault,
+              description: "At most so many.",
+              schema: {
+                type: "integer",
+                minimum: 1,
+                maximum: eventsMax,
+                default: eventsDefault,
+              },
             },
             wait: {
-              type: "integer",
-              minimum: 0,
-              maximum: waitSecondsMax,
-              default: 0,
+              description:
+                "Seconds to wait for an event, if there is none yet (long poll).",
+              schema: {
+                type: "integer",
+                minimum: 0,
+                maximum: waitSecondsMax,
+                default: 0,
+              },
             },
           }),
         }),
@@ -121,26 +117,15 @@ export class EventsApi extends HttpApiGroup.make("events")
           }).check(isAfter),
         ),
       },
-      success: HttpApiSchema.StreamSse({
-        events: Schema.Struct({
-          id: Schema.optional(Schema.String),
-          event: Schema.String.annotate({
-            description:
-              "The type of the event; or `ping`, every 15 s; or `gap`: what was asked for is not there any more, and it goes on with the oldest that is.",
-          }),
-          data: Schema.String.annotate({
-            description: "The CloudEvent, as JSON.",
-          }),
-        }),
-      }),
-      error: [EventsOff, EventsGoneProblem, Unavailable],
+      success: HttpApiSchema.StreamSse({ events: StreamedEvent }),
+      error: [EventsOff, Unavailable],
     })
       .annotate(HttpApi.QueryParseOptions, { errors: "all" })
       .annotateMerge(
         OpenApi.annotations({
           summary: "Hear what happens, as it happens",
           description:
-            "Server-sent events. A reader who comes back with `Last-Event-ID` misses nothing; one who reads too slowly is cut off, and comes back so.",
+            "Server-sent events. A reader who comes back with `Last-Event-ID` misses nothing; one who reads too slowly is cut off, and comes back so. An `after` that is not there any more is told by a `gap`.",
         }),
       ),
   )

@@ -38,7 +38,30 @@
  *   second request retries it once more: one more round of attempts, which
  *   still complete it once at most.
  *
- * Health is asked to know how things are now: its requests are sent once.
+ * `events.list` changes nothing, either; the time it waits comes on top of the
+ * time it has. Health is asked to know how things are now: its requests are sent
+ * once.
+ *
+ * **Listening.** `eventStream` gives what happens, as it happens, and never
+ * ends. When its connection ends, breaks off, or is silent for 45 seconds (the
+ * service gives a sign of life every 15), it comes back by itself after the last
+ * event: none is missed and none comes twice. It waits as long as the service
+ * asks its listeners to, and longer while that brings nothing; a service that is
+ * away is waited for, however long that takes (`retry.times` and
+ * `retry.retryAfterMax` are not about it). It fails with what would not pass:
+ * `EventsOff`, `BadRequestProblem`, a 500, and `EventGap`. That one says that
+ * events are gone for good, because the stream was away for longer than they are
+ * kept or the database was restored: read anew what you keep of orders, then
+ * listen on after its `after`.
+ *
+ * ```ts
+ * const program = Effect.gen(function* () {
+ *   const client = yield* OrderClient;
+ *   yield* client
+ *     .eventStream({ after: "latest", type: ["order.completed"] })
+ *     .pipe(Stream.runForEach(({ subject }) => Console.log(subject)));
+ * });
+ * ```
  *
  * **Failures** are, besides each endpoint's refusals: `SchemaError` when what
  * was to be sent breaks the contract (nothing was sent), and `HttpClientError`
@@ -49,7 +72,7 @@
  */
 import {
   Context,
-  type Duration,
+  Duration,
   Effect,
   Layer,
   Option,
@@ -63,11 +86,14 @@ import {
   type HttpApiGroup,
 } from "effect/http-api";
 import { Api } from "../api/Api.ts";
+import type { CloudEvent } from "../api/CloudEvent.ts";
 import { type OrdersApi, pageSizeMax } from "../api/OrdersApi.ts";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import type { Order } from "../domain/Order.ts";
+import { type EventGap, listen } from "./EventListening.ts";
 import {
   answeredWithin,
+  begunWithin,
   defaultPolicy,
   type RequestRetryPolicy,
   retryTransient,
@@ -106,6 +132,16 @@ export type OrderFilter = Omit<
 /** What `list` fails with. */
 export type ListError = Effect.Error<ReturnType<Endpoints["orders"]["list"]>>;
 
+/** Which events, and after which: an id, or `latest`; left out, the oldest. */
+export type EventStreamOptions = Parameters<
+  Endpoints["events"]["stream"]
+>[0]["query"];
+
+/** What `eventStream` fails with; it never comes to an end otherwise. */
+export type EventStreamError =
+  | Effect.Error<ReturnType<Endpoints["events"]["stream"]>>
+  | EventGap;
+
 /** The cursor in `Link: <...?cursor=...>; rel="next"` (RFC 8288). */
 const nextCursor = (link: string | undefined): string | null => {
   const [, target] = /<([^>]*)>\s*;\s*rel="next"/.exec(link ?? "") ?? [];
@@ -131,14 +167,31 @@ const allOrders =
 const readOrder = Schema.decodeEffect(PlaceOrder, { errors: "all" });
 
 const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
-  const httpClient = (yield* HttpClient.HttpClient).pipe(
-    answeredWithin(options.timeout ?? "10 seconds"),
-  );
+  const { timeout = "10 seconds" } = options;
+  const policy = { ...defaultPolicy, ...options.retry };
+  const anyClient = yield* HttpClient.HttpClient;
+  const httpClient = answeredWithin(timeout)(anyClient);
+  const patientClient = retryTransient(policy)(httpClient);
   const orders = yield* HttpApiClient.group(Api, {
     group: "orders",
     baseUrl: options.baseUrl,
-    httpClient: retryTransient({ ...defaultPolicy, ...options.retry })(
-      httpClient,
+    httpClient: patientClient,
+  });
+  const { list } = yield* HttpApiClient.group(Api, {
+    group: "events",
+    baseUrl: options.baseUrl,
+    httpClient: patientClient,
+  });
+  const { stream } = yield* HttpApiClient.group(Api, {
+    group: "events",
+    baseUrl: options.baseUrl,
+    httpClient: anyClient.pipe(
+      begunWithin(timeout),
+      retryTransient({
+        ...policy,
+        times: Number.POSITIVE_INFINITY,
+        retryAfterMax: Duration.infinity,
+      }),
     ),
   });
   const health = yield* HttpApiClient.group(Api, {
@@ -148,7 +201,22 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
   });
   return OrderClient.of({
     orders,
+    events: { list },
     health,
+    eventStream: (query = {}) =>
+      listen(
+        (after) =>
+          Effect.map(
+            stream({
+              query: { ...query, after },
+              headers: {},
+              responseMode: "decoded-and-response",
+            }),
+            ([, response]) => response,
+          ),
+        policy,
+        query.after,
+      ),
     place: (order) =>
       Effect.flatMap(readOrder(order), (payload) => orders.place({ payload })),
     allOrders: allOrders(orders),
@@ -159,7 +227,15 @@ export class OrderClient extends Context.Service<
   OrderClient,
   {
     readonly orders: Endpoints["orders"];
+    readonly events: Pick<Endpoints["events"], "list">;
     readonly health: Endpoints["health"];
+    /**
+     * What happens to orders, as it happens: for ever, and over connections
+     * that end.
+     */
+    eventStream(
+      options?: EventStreamOptions,
+    ): Stream.Stream<CloudEvent, EventStreamError>;
     /**
      * As `orders.place`, for an order in plain values. It is read as the
      * service itself would read it: ids are trimmed or may be integers, the

@@ -9,12 +9,14 @@
  * It retries requests of any method, so it suits only services where asking
  * twice does no harm; `OrderClient` says why it does none to orders.
  */
-import { Clock, Duration, Effect, Random, Result } from "effect";
+import { Clock, Duration, Effect, Option, Random, Result } from "effect";
 import {
   Headers,
   HttpClient,
   HttpClientError,
+  type HttpClientRequest,
   type HttpClientResponse,
+  UrlParams,
 } from "effect/http";
 
 /** How often a request is sent again, and after which waits. */
@@ -129,9 +131,41 @@ export const retryTransient = (policy: RequestRetryPolicy) =>
     return sendFrom(0);
   });
 
+const noAnswer = (
+  request: HttpClientRequest.HttpClientRequest,
+  description: string,
+  cause?: unknown,
+) =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.TransportError({ request, description, cause }),
+  });
+
+const within = (
+  timeout: Duration.Duration,
+  request: HttpClientRequest.HttpClientRequest,
+) =>
+  Effect.timeoutOrElse({
+    duration: timeout,
+    orElse: () =>
+      Effect.fail(
+        noAnswer(request, `no answer within ${Duration.format(timeout)}`),
+      ),
+  });
+
+/** How long a request asks the service to wait before it answers. */
+const askedToWait = ({
+  urlParams,
+}: HttpClientRequest.HttpClientRequest): Duration.Duration => {
+  const seconds = Number(
+    Option.getOrElse(UrlParams.getFirst(urlParams, "wait"), () => "0"),
+  );
+  return Duration.seconds(Number.isFinite(seconds) ? seconds : 0);
+};
+
 /**
  * Gives each request a time in which its answer must have arrived, to the last
- * byte; an answer that stalls or breaks off is as good as none.
+ * byte; an answer that stalls or breaks off is as good as none. What it asks
+ * the service to wait comes on top.
  */
 export const answeredWithin = (timeout: Duration.Input) =>
   HttpClient.transform<
@@ -139,30 +173,28 @@ export const answeredWithin = (timeout: Duration.Input) =>
     never,
     HttpClientError.HttpClientError,
     never
-  >((send, request) => {
-    const noAnswer = (description: string, cause?: unknown) =>
-      new HttpClientError.HttpClientError({
-        reason: new HttpClientError.TransportError({
-          request,
-          description,
-          cause,
-        }),
-      });
-    return send.pipe(
+  >((send, request) =>
+    send.pipe(
       // The body is kept by the response, so that it is read once only.
       Effect.tap((response) =>
         Effect.mapError(response.arrayBuffer, (error) =>
-          noAnswer("the answer broke off", error),
+          noAnswer(request, "the answer broke off", error),
         ),
       ),
-      Effect.timeoutOrElse({
-        duration: timeout,
-        orElse: () =>
-          Effect.fail(
-            noAnswer(
-              `no answer within ${Duration.format(Duration.fromInputUnsafe(timeout))}`,
-            ),
-          ),
-      }),
-    );
-  });
+      within(
+        Duration.sum(Duration.fromInputUnsafe(timeout), askedToWait(request)),
+        request,
+      ),
+    ),
+  );
+
+/** Gives each request a time in which its answer must have begun. */
+export const begunWithin = (timeout: Duration.Input) =>
+  HttpClient.transform<
+    HttpClientError.HttpClientError,
+    never,
+    HttpClientError.HttpClientError,
+    never
+  >((send, request) =>
+    within(Duration.fromInputUnsafe(timeout), request)(send),
+  );

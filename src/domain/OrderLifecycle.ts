@@ -65,7 +65,7 @@ const awayCap = Duration.seconds(30);
  * that orders that failed together do not return together; a wait that was
  * asked for is kept as the least.
  */
-const growingWait = (
+export const growingWait = (
   number: number,
   base: Duration.Duration,
   cap: Duration.Duration,

@@ -6,7 +6,15 @@
  * It reads while somebody follows: soon after this process has written events,
  * ten times a second while events come, and once a second while none do.
  */
-import { Context, Duration, Effect, Latch, Layer, type Scope } from "effect";
+import {
+  Context,
+  Duration,
+  Effect,
+  Fiber,
+  Latch,
+  Layer,
+  type Scope,
+} from "effect";
 import {
   type EventPlace,
   isBefore,
@@ -124,23 +132,32 @@ export class EventFollower extends Context.Service<
         return read;
       });
 
+      let quietReads = 0;
+
+      /** One read, and the wait for the next. */
+      const turn = Effect.gen(function* () {
+        // From before the read: what is written meanwhile is read soon, too.
+        const written = yield* Effect.forkScoped(log.untilWritten, {
+          startImmediately: true,
+        });
+        const read = yield* Effect.catchTags(readOn, {
+          // Its place is not there any more: whoever follows is told so.
+          EventsGone: () => Effect.sync(forget),
+          RepositoryUnavailable: () => Effect.sleep(retryInterval),
+        });
+        quietReads =
+          read !== undefined && read.events.length > 0 ? 0 : quietReads + 1;
+        if (read !== undefined && !read.isEnd) return;
+        yield* Effect.sleep(gap);
+        yield* Effect.timeoutOption(
+          Fiber.join(written),
+          quietReads < busyReads ? busyInterval : idleInterval,
+        );
+      }).pipe(Effect.scoped);
+
       const follow = Effect.gen(function* () {
-        let quietReads = 0;
-        while (followers > 0) {
-          const read = yield* Effect.catchTags(readOn, {
-            // Its place is not there any more: whoever follows is told so.
-            EventsGone: () => Effect.sync(forget),
-            RepositoryUnavailable: () => Effect.sleep(retryInterval),
-          });
-          quietReads =
-            read !== undefined && read.events.length > 0 ? 0 : quietReads + 1;
-          if (read !== undefined && !read.isEnd) continue;
-          yield* Effect.sleep(gap);
-          yield* Effect.timeoutOption(
-            log.untilWritten,
-            quietReads < busyReads ? busyInterval : idleInterval,
-          );
-        }
+        quietReads = 0;
+        while (followers > 0) yield* turn;
         // What is not followed grows old.
         forget();
       });

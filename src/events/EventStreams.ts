@@ -29,6 +29,11 @@ import { type EventsAreOff, Places } from "./Places.ts";
 
 /** What a listener gets. */
 export type Heard =
+  /**
+   * The first of all: whoever is cut off before anything happens comes back to
+   * here, and not to what is latest by then. None where there is a gap.
+   */
+  | { readonly _tag: "Start"; readonly id: string | undefined }
   | { readonly _tag: "Event"; readonly event: OrderEvent }
   /** Nothing has happened, up to here. */
   | { readonly _tag: "Ping"; readonly id: string | undefined }
@@ -163,6 +168,10 @@ export class EventStreams extends Context.Service<
             "EventsGone",
             () => Effect.succeed(undefined),
           );
+          const start: Heard = {
+            _tag: "Start",
+            id: from === undefined ? undefined : yield* log.idOf(from),
+          };
           return Stream.unwrap(
             Effect.gen(function* () {
               yield* Effect.acquireRelease(
@@ -171,9 +180,12 @@ export class EventStreams extends Context.Service<
               );
               yield* follower.follow;
               const next = yield* listener(from, filter);
-              return Stream.fromEffectRepeat(next).pipe(
+              const heard = Stream.fromEffectRepeat(next).pipe(
                 Stream.takeWhile((heard) => heard !== undefined),
                 Stream.filter((heard) => heard.length > 0),
+              );
+              return Stream.succeed([start]).pipe(
+                Stream.concat(heard),
                 Stream.interruptWhen(Deferred.await(ended)),
               );
             }),

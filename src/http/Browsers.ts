@@ -46,8 +46,7 @@ const authorityOf = (host: string): Authority | undefined => {
     : { name: name.replace(/\.$/, ""), port: /:(\d+)$/.exec(host)?.[1] };
 };
 
-/** Whether a name, or an address, is one of this machine alone. */
-export const isLoopbackName = (name: string): boolean =>
+const isLoopbackName = (name: string): boolean =>
   name === "localhost" ||
   Result.match(NetAddress.ipFromString(name.replace(/^\[|\]$/g, "")), {
     onFailure: () => false,

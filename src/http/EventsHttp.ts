@@ -16,14 +16,11 @@ import {
   EventStreams,
   type Heard,
   listenersMax,
-  type TooManyListeners,
 } from "../events/EventStreams.ts";
-import type { EventsAreOff } from "../events/Places.ts";
 import type { EventsGone } from "../persistence/EventLog.ts";
-import type { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
 import { orUnavailable } from "./Admission.ts";
 
-const eventsOff = new EventsOff({
+export const eventsOff = new EventsOff({
   detail: "EVENTS is off: set it to on, and events are written from then on.",
 });
 
@@ -40,21 +37,6 @@ const tooManyListeners = new UnavailableProblem({
   retry_after_seconds: 5,
 });
 
-/** What the room says in the words of the contract. */
-const inProblems = <A>(
-  effect: Effect.Effect<
-    A,
-    EventsAreOff | EventsGone | RepositoryUnavailable | TooManyListeners
-  >,
-) =>
-  orUnavailable(
-    Effect.catchTags(effect, {
-      EventsAreOff: () => Effect.fail(eventsOff),
-      EventsGone: (error) => Effect.fail(gone(error)),
-      TooManyListeners: () => Effect.fail(tooManyListeners),
-    }),
-  );
-
 /** The same list, from an event on; relative, so that any host may serve it. */
 const nextLink = (url: string, after: string): string => {
   const start = url.indexOf("?");
@@ -64,6 +46,9 @@ const nextLink = (url: string, after: string): string => {
 };
 
 const utf8 = new TextEncoder();
+
+/** So soon a listener that was cut off comes back. */
+const retry = "retry: 1000\n\n";
 
 const sse = (event: string, id: string | undefined, data: unknown): string =>
   Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) });
@@ -77,6 +62,9 @@ const gapData = {
 const frames = new WeakMap<object, string>();
 const frameOf = (heard: Heard): string => {
   switch (heard._tag) {
+    case "Start":
+      // An id without data is kept by browsers, and is no event.
+      return heard.id === undefined ? retry : `id: ${heard.id}\n${retry}`;
     case "Ping":
       return sse("ping", heard.id, {});
     case "Gap":
@@ -92,9 +80,6 @@ const frameOf = (heard: Heard): string => {
   }
 };
 
-/** So soon a listener that was cut off comes back. */
-const opening = "retry: 1000\n\n";
-
 export const layer = HttpApiBuilder.group(
   Api,
   "events",
@@ -104,14 +89,19 @@ export const layer = HttpApiBuilder.group(
 
     return handlers
       .handle("list", ({ query, request }) =>
-        inProblems(
-          Effect.map(
-            feed.page({
-              ...query,
-              limit: query.limit ?? eventsDefault,
-              wait: Duration.seconds(query.wait ?? 0),
+        feed
+          .page({
+            ...query,
+            limit: query.limit ?? eventsDefault,
+            wait: Duration.seconds(query.wait ?? 0),
+          })
+          .pipe(
+            Effect.catchTags({
+              EventsAreOff: () => Effect.fail(eventsOff),
+              EventsGone: (error) => Effect.fail(gone(error)),
             }),
-            ({ endId, events }) =>
+            orUnavailable,
+            Effect.map(({ endId, events }) =>
               HttpServerResponse.text(
                 JSON.stringify(events.map(cloudEventOf)),
                 {
@@ -122,23 +112,25 @@ export const layer = HttpApiBuilder.group(
                   },
                 },
               ),
+            ),
           ),
-        ),
       )
       .handleRaw("stream", ({ headers, query }) =>
-        inProblems(
-          Effect.map(
-            streams.listen({
-              ...query,
-              after: headers["last-event-id"] ?? query.after,
+        streams
+          .listen({
+            ...query,
+            after: headers["last-event-id"] ?? query.after,
+          })
+          .pipe(
+            Effect.catchTags({
+              EventsAreOff: () => Effect.fail(eventsOff),
+              TooManyListeners: () => Effect.fail(tooManyListeners),
             }),
-            (heard) =>
+            orUnavailable,
+            Effect.map((heard) =>
               HttpServerResponse.stream(
-                Stream.succeed(opening).pipe(
-                  Stream.concat(
-                    Stream.map(heard, (some) => some.map(frameOf).join("")),
-                  ),
-                  Stream.map((text) => utf8.encode(text)),
+                Stream.map(heard, (some) =>
+                  utf8.encode(some.map(frameOf).join("")),
                 ),
                 {
                   contentType: "text/event-stream",
@@ -149,8 +141,8 @@ export const layer = HttpApiBuilder.group(
                   },
                 },
               ),
+            ),
           ),
-        ),
       );
   }),
 );

@@ -33,6 +33,7 @@ import { KeptPages } from "./KeptPages.ts";
 import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
+import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
 export interface HttpAppOptions extends AccessOptions {
   /** Bytes; larger bodies are answered 413. */
@@ -52,6 +53,7 @@ const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
     OrdersHttp.layer,
     EventsHttp.layer,
     KeysHttp.layer,
+    SubscriptionsHttp.layer,
     HealthHttp.layer,
   ]),
   Layer.provide(

@@ -43,6 +43,11 @@ BEGIN
         SELECT FROM order_events_other
         WHERE at >= day::timestamp AT TIME ZONE 'UTC'
           AND at < (day + 1)::timestamp AT TIME ZONE 'UTC');
+    -- A row that is on its way to "other" while its day gets a table would be
+    -- refused: nobody may write where that can be, once in a lifetime.
+    IF i <= 1 THEN
+      LOCK TABLE order_events IN SHARE ROW EXCLUSIVE MODE;
+    END IF;
     -- Not "PARTITION OF", which would keep others from writing meanwhile.
     EXECUTE format(
       'CREATE TABLE %I (LIKE order_events INCLUDING DEFAULTS)', name);

@@ -23,7 +23,7 @@ import type { Statements } from "./Statements.ts";
 interface Detail {
   readonly error?: string | null;
   readonly lost?: boolean;
-  /** In milliseconds since 1970. */
+  /** In whole milliseconds since 1970, as the order itself says it. */
   readonly next_attempt_at?: number | null;
   readonly actor?: string | null;
 }
@@ -79,7 +79,7 @@ const eventsOf = (
       ...(error ? { error } : {}),
       ...(lost === true ? { lost } : {}),
       ...(next_attempt_at
-        ? { next_attempt_at: DateTime.makeUnsafe(Math.round(next_attempt_at)) }
+        ? { next_attempt_at: DateTime.makeUnsafe(next_attempt_at) }
         : {}),
       ...(actor ? { actor } : {}),
     };
@@ -143,15 +143,16 @@ export const make = (
       CROSS JOIN event_log
       LEFT JOIN LATERAL (
         SELECT * FROM (
-          SELECT *, sum(size) OVER (ROWS BETWEEN UNBOUNDED PRECEDING
-            AND 1 PRECEDING) AS before
+          SELECT *, sum(CASE WHEN no > ${String(record)}::text::bigint
+              THEN size ELSE greatest(0, size - ${index + 1}::integer) END)
+            OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
           FROM (
             SELECT * FROM order_events
             WHERE no >= ${String(record)}::text::bigint
             ORDER BY no LIMIT ${Math.min(limit, eventsMax) + 1}::integer
           ) AS records
         ) AS counted
-        WHERE before IS NULL OR before < ${limit + index + 1}::integer
+        WHERE before IS NULL OR before < ${limit}::integer
       ) AS r ON true
       ORDER BY r.no`;
 
@@ -197,9 +198,14 @@ export const make = (
     const taken = events.slice(0, limit);
     const place = taken.at(-1)?.place ?? after;
     const isEnd = events.length < limit;
+    // So that nobody is thought to be behind who has read all there is.
     const end =
-      isEnd && settledTo > place.record
-        ? { record: settledTo, index: wholeRecord }
+      isEnd && settledTo >= place.record
+        ? {
+            record: settledTo,
+            index: wholeRecord,
+            at: settledTo === place.record ? place.at : undefined,
+          }
         : place;
     return {
       events: taken,

@@ -45,7 +45,7 @@ export const layer = Layer.effect(
   KeyStore,
   Effect.gen(function* () {
     const { apart, working } = yield* Connections;
-    const answer = yield* Statements.makeAnswer;
+    const answer = yield* Statements.answering;
 
     /** Among those who add keys, one at a time: names and numbers are counted. */
     const addAlone = (key: Parameters<KeyStore["Service"]["add"]>[0]) =>

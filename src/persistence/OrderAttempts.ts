@@ -7,13 +7,14 @@ import { Duration, Effect, Option } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import { moves } from "../domain/OrderLifecycle.ts";
 import type { Kept, Told } from "./OrderMoves.ts";
-import type {
-  Attempt,
-  Beginning,
-  Begun,
-  Epoch,
-  Failure,
-  Release,
+import {
+  type Attempt,
+  type Beginning,
+  type Begun,
+  type Epoch,
+  type Failure,
+  historyMax,
+  type Release,
 } from "./OrderRepository.ts";
 import { decodeOrder, orderColumns } from "./OrderRow.ts";
 import { byItemBytes, type Statements } from "./Statements.ts";
@@ -176,11 +177,18 @@ const completing = (sql: SqlClient.SqlClient, statements: Statements) =>
   });
 
 /** An attempt that did not complete its order goes into the order's history. */
-const keepingAttempts = (sql: SqlClient.SqlClient, outcome: string): Kept => ({
+const keepingAttempts = (
+  sql: SqlClient.SqlClient,
+  outcome: string,
+  where = "true",
+): Kept => ({
   columns: "entry, attempt, began_at, epoch, outcome, error",
   rows: sql`SELECT order_id, 'attempt', attempt, began_at, epoch,
-    ${sql.literal(outcome)}, error FROM moved`,
+    ${sql.literal(outcome)}, error FROM moved WHERE ${sql.literal(where)}`,
 });
+
+/** An order may be given back for ever: then one in a hundred times is kept. */
+const isKept = `attempt <= ${historyMax} OR attempt % 100 = 0`;
 
 const returnedOfAttempts =
   ", o.processing_started_at AS began_at, o.epoch, nullif(given.error, '') AS error";
@@ -212,7 +220,7 @@ const failing = (sql: SqlClient.SqlClient, statements: Statements) =>
       type: sql.literal("event"),
       attempt: sql.literal("attempt"),
       details: sql.literal(`json_build_object('error', error, 'lost', is_lost,
-        'next_attempt_at', extract(epoch FROM due_at) * 1000)`),
+        'next_attempt_at', floor(extract(epoch FROM due_at) * 1000))`),
     },
     kept: keepingAttempts(
       sql,
@@ -235,7 +243,7 @@ const releasing = (sql: SqlClient.SqlClient, statements: Statements) =>
       sql`${given.map((_) => toText(_.error ?? ""))}::text[]`,
     ],
     returned: returnedOfAttempts,
-    kept: keepingAttempts(sql, "'given_back'"),
+    kept: keepingAttempts(sql, "'given_back'", isKept),
   });
 
 export const make = (sql: SqlClient.SqlClient, statements: Statements) => {

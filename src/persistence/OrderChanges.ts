@@ -67,7 +67,11 @@ export const make = (
    * Many come back as what their actors need of them: their items would take
    * memory.
    */
-  const retryAll = (chosen: Statement.Fragment, returned: string) =>
+  const retryAll = (
+    chosen: Statement.Fragment,
+    returned: string,
+    selected = "*",
+  ) =>
     answer(
       Effect.flatMap(Actor, (actor) =>
         moving<Retried>(sql, {
@@ -80,6 +84,7 @@ export const make = (
             RETURNING ${sql.literal(returned)}, o.partition, o.item_bytes,
               o.begun, ${moves.retry.from}::text AS was, status AS became,
               0::float8 AS seconds`,
+          selected: sql.literal(selected),
           ...telling("retried", actor),
         }),
       ),
@@ -116,8 +121,13 @@ export const make = (
         ORDER BY ${sql.literal(column)}, seq
         LIMIT ${limit}::integer
         FOR UPDATE SKIP LOCKED`;
-      return Effect.map(retryAll(chosen, "o.order_id, o.user_id"), (rows) =>
-        rows.map(retriedIn),
+      return Effect.map(
+        retryAll(
+          chosen,
+          "o.order_id, o.user_id",
+          "order_id, partition, item_bytes",
+        ),
+        (rows) => rows.map(retriedIn),
       );
     },
   );

@@ -45,7 +45,8 @@ interface OrderRow {
 
 export const at = (date: Date): DateTime.Utc =>
   DateTime.makeUnsafe(date.getTime());
-const atOrNull = (date: Date | null) => (date === null ? null : at(date));
+export const atOrNull = (date: Date | null) =>
+  date === null ? null : at(date);
 
 /**
  * The order in a row. By hand, not by a schema: the table has checked it, and

@@ -89,32 +89,33 @@ const isDefect = (error: SqlError.SqlError): boolean => {
   }
 };
 
-/** Says "unavailable" where asking again may help; all else is a defect. */
-export const makeAnswer = Effect.map(Database, (database) => {
-  const unavailable = (error: SqlError.SqlError | Cause.TimeoutError) =>
-    Effect.andThen(
-      database.failed(error),
-      new RepositoryUnavailable({ reason: describe(error).reason }),
-    );
-
-  const answer: Statements["answer"] = (effect) =>
-    Effect.andThen(
-      database.isMigrated,
-      effect.pipe(
-        Effect.timeout(statementTimeout),
-        Effect.catchTags({
-          TimeoutError: unavailable,
-          SqlError: (error) =>
-            isDefect(error) ? Effect.die(error) : unavailable(error),
-        }),
-      ),
-    );
-  return answer;
-});
+/** How a statement's failure is told. */
+export const answering = Effect.map(
+  Database,
+  (database): Statements["answer"] => {
+    const unavailable = (error: SqlError.SqlError | Cause.TimeoutError) =>
+      Effect.andThen(
+        database.failed(error),
+        new RepositoryUnavailable({ reason: describe(error).reason }),
+      );
+    return (effect) =>
+      Effect.andThen(
+        database.isMigrated,
+        effect.pipe(
+          Effect.timeout(statementTimeout),
+          Effect.catchTags({
+            TimeoutError: unavailable,
+            SqlError: (error) =>
+              isDefect(error) ? Effect.die(error) : unavailable(error),
+          }),
+        ),
+      );
+  },
+);
 
 export const make = Effect.fnUntraced(function* (moving: Moving) {
   const { apart, working: sql } = yield* Connections;
-  const answer = yield* makeAnswer;
+  const answer = yield* answering;
 
   /**
    * Runs statements of `sql` on a connection that is shared with nobody. The

@@ -11,6 +11,7 @@ import {
 } from "effect";
 import type {
   Etag,
+  HttpClient,
   HttpPlatform,
   HttpServer,
   HttpServerError,
@@ -33,6 +34,9 @@ export interface PostgresOptions {
   /** Connections at most, of all kinds together; 2 at least. */
   readonly poolSize: number;
 }
+
+/** Where receivers that others name may be: on the internet only, or anywhere. */
+export type ReceiverHosts = "public" | "any";
 
 /** How a process ended: its exit code, or what ended it. */
 export type Ended = number | string;
@@ -95,6 +99,15 @@ export interface Runtime {
   readonly embedded: (options: {
     readonly dataDir: string;
   }) => Layer.Layer<SqlClient.SqlClient, StartFailed>;
+  /**
+   * A client that follows no redirects. With `public` it connects to no private
+   * address, whatever a name resolves to: it fails with the code `EPRIVATE`.
+   */
+  readonly httpClientTo: (
+    hosts: ReceiverHosts,
+  ) => Layer.Layer<HttpClient.HttpClient>;
+  /** Whether the host of a URL is seen to be private without resolving it. */
+  readonly isPrivateHost: (hostname: string) => boolean;
   /** What other machines call this one. */
   readonly hostname: () => string;
   readonly processId: number;

@@ -12,6 +12,8 @@ import { Effect, Layer } from "effect";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
 import * as Postgres from "./Postgres.ts";
+import * as PrivateAddresses from "./PrivateAddresses.ts";
+import * as ReceiverClient from "./ReceiverClient.ts";
 import {
   type HttpServerOptions,
   type PostgresOptions,
@@ -64,6 +66,8 @@ export const deno: Runtime = {
   readSmallBody: SmallBody.read,
   postgres,
   embedded: Embedded.layer,
+  httpClientTo: ReceiverClient.layer,
+  isPrivateHost: PrivateAddresses.isPrivateHost,
   hostname: Deno.hostname,
   processId: Deno.pid,
   isTerminal: Deno.stdout.isTerminal(),

@@ -5,6 +5,8 @@ import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
 import * as NodeInstances from "./NodeInstances.ts";
 import * as Postgres from "./Postgres.ts";
+import * as PrivateAddresses from "./PrivateAddresses.ts";
+import * as ReceiverClient from "./ReceiverClient.ts";
 import type { Runtime } from "./Runtime.ts";
 import * as SmallBody from "./SmallBody.ts";
 
@@ -16,6 +18,8 @@ export const node: Runtime = {
   readSmallBody: SmallBody.read,
   postgres: Postgres.layer,
   embedded: Embedded.layer,
+  httpClientTo: ReceiverClient.layer,
+  isPrivateHost: PrivateAddresses.isPrivateHost,
   hostname,
   processId: process.pid,
   isTerminal: process.stdout.isTTY === true,

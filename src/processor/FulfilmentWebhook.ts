@@ -15,7 +15,6 @@ import {
   Layer,
   Option,
   Redacted,
-  Result,
   Schema,
   Stream,
   Tracer,
@@ -23,7 +22,6 @@ import {
 import { Mac, SecureRandom } from "effect/crypto";
 import {
   FetchHttpClient,
-  Headers,
   HttpClient,
   HttpClientRequest,
   type HttpClientResponse,
@@ -31,7 +29,12 @@ import {
 } from "effect/http";
 import { Order } from "../domain/Order.ts";
 import { Fulfilment, FulfilmentFailed } from "./Fulfilment.ts";
-import { meaningOf, withoutAddress } from "./ReceiverAnswer.ts";
+import {
+  codeOf,
+  meaningOf,
+  retryAfterOf,
+  withoutAddress,
+} from "./ReceiverAnswer.ts";
 import * as ReceiverCircuit from "./ReceiverCircuit.ts";
 import { NotDone } from "./ReceiverCircuit.ts";
 import { makeSign } from "./WebhookSignature.ts";
@@ -164,20 +167,13 @@ const outcomeAt = (url: URL) => {
     return yield* new NotDone({
       message,
       isAnswered: meaning === "retryable",
-      retryAfter: yield* retryAfterOf(response),
+      retryAfter: retryAfterOf(
+        response.headers,
+        yield* Clock.currentTimeMillis,
+      ),
     });
   });
 };
-
-const retryAfterOf = Effect.fnUntraced(function* ({
-  headers,
-}: HttpClientResponse.HttpClientResponse) {
-  const asked = Headers.parseRetryAfter(headers["retry-after"] ?? "");
-  const now = yield* Clock.currentTimeMillis;
-  return Result.isSuccess(asked)
-    ? Headers.retryAfterDelay(asked.success, now)
-    : undefined;
-});
 
 /** The beginning of a body of any length, without control characters. */
 const textOf = (response: HttpClientResponse.HttpClientResponse) =>
@@ -188,20 +184,6 @@ const textOf = (response: HttpClientResponse.HttpClientResponse) =>
     Effect.timeout("1 second"),
     Effect.orElseSucceed(() => ""),
   );
-
-/** What Deno has instead of a code, in the midst of words with the address. */
-const denoCode = /os error \d+|dns error|certificate/;
-
-/** The code of what is at the root of it, or its name: words may tell more. */
-const codeOf = (error: Error): string => {
-  const { code } = error as { readonly code?: unknown };
-  if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)) {
-    return code;
-  }
-  const found = denoCode.exec(error.message)?.[0];
-  if (found !== undefined) return found;
-  return error.cause instanceof Error ? codeOf(error.cause) : error.name;
-};
 
 /** Needs an `HttpClient` that follows no redirects. */
 export const layerNoDeps = (options: FulfilmentWebhookOptions) =>

@@ -95,7 +95,7 @@ export interface ProcessorStatus {
 }
 
 /** What a partition is given up for; asked when it is. */
-type LeavingFor = () => "stop" | "new owner";
+export type LeavingFor = () => "stop" | "new owner";
 
 export class OrderProcessor extends Context.Service<
   OrderProcessor,

@@ -28,7 +28,7 @@ import {
   renewInterval,
 } from "../persistence/InstanceName.ts";
 import * as ClusterLog from "./ClusterLog.ts";
-import { OrderProcessor } from "./OrderProcessor.ts";
+import * as Duties from "./Duties.ts";
 
 /** This instance's name (`InstanceName`). */
 export interface PartitionsClusterOptions {
@@ -74,14 +74,14 @@ const nameOf = (
 const singletons = (isStopping: () => boolean) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const processor = yield* OrderProcessor;
+      const fulfilDuties = yield* Duties.make;
       const sharding = yield* Sharding.Sharding;
       return Layer.mergeAll(
         Layer.empty,
         ...partitions.map((partition) =>
           Singleton.make(
             nameOf(sharding, partition),
-            processor.run(partition, () =>
+            fulfilDuties(partition, () =>
               isStopping() ? "stop" : "new owner",
             ),
           ),

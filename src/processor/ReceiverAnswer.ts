@@ -1,4 +1,9 @@
-/** What the status of a receiver's answer means for an order. Pure. */
+/**
+ * What a receiver's answer means, or that there is none; and what may be told
+ * of it. Pure.
+ */
+import { type Duration, Result } from "effect";
+import { Headers } from "effect/http";
 
 export type Meaning =
   /** The work is done. */
@@ -55,4 +60,33 @@ export const withoutAddress = (url: URL): ((text: string) => string) => {
   const parts = tellingParts(url);
   return (text) =>
     parts.reduce((left, part) => left.replaceAll(part, "..."), text);
+};
+
+/**
+ * The wait that an answer asks for (`Retry-After`).
+ *
+ * @param now in milliseconds since 1970
+ */
+export const retryAfterOf = (
+  headers: Headers.Headers,
+  now: number,
+): Duration.Duration | undefined => {
+  const asked = Headers.parseRetryAfter(headers["retry-after"] ?? "");
+  return Result.isSuccess(asked)
+    ? Headers.retryAfterDelay(asked.success, now)
+    : undefined;
+};
+
+/** What Deno has instead of a code, in the midst of words with the address. */
+const denoCode = /os error \d+|dns error|certificate/;
+
+/** The code of what is at the root of it, or its name: words may tell more. */
+export const codeOf = (error: Error): string => {
+  const { code } = error as { readonly code?: unknown };
+  if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(code)) {
+    return code;
+  }
+  const found = denoCode.exec(error.message)?.[0];
+  if (found !== undefined) return found;
+  return error.cause instanceof Error ? codeOf(error.cause) : error.name;
 };

@@ -75,6 +75,54 @@ describe("the OpenAPI document", () => {
     ]);
   });
 
+  it("says what an event is, in the feed and in the stream", () => {
+    const bodyOf = (path: string, type: string) => {
+      const response = document.paths[path]?.get?.responses[200];
+      assert.deepStrictEqual(Object.keys(response?.content ?? {}), [type]);
+      const { schema, ...rest } = response?.content?.[type] ?? { schema: {} };
+      assert.deepStrictEqual(rest, {}, "words that are not OpenAPI's");
+      return schema;
+    };
+    assert.deepStrictEqual(
+      bodyOf("/api/events/", "application/cloudevents-batch+json"),
+      { type: "array", items: { $ref: "#/components/schemas/CloudEvent" } },
+    );
+    assert.deepStrictEqual(bodyOf("/api/events/stream/", "text/event-stream"), {
+      $ref: "#/components/schemas/StreamedEvent",
+    });
+    const { CloudEvent, CloudEventEncoded, StreamedEvent } =
+      document.components.schemas;
+    assert.sameMembers(CloudEvent?.required as Array<string>, [
+      ...["specversion", "id", "source", "type", "subject", "time"],
+      ...["datacontenttype", "data"],
+    ]);
+    const kinds = StreamedEvent?.anyOf as
+      | ReadonlyArray<{ readonly properties: { readonly data: object } }>
+      | undefined;
+    assert.deepStrictEqual(kinds?.[0]?.properties.data, {
+      $ref: "#/components/schemas/CloudEventEncoded",
+    });
+    assert.deepInclude(CloudEventEncoded, {
+      type: "string",
+      contentMediaType: "application/json",
+      contentSchema: { $ref: "#/components/schemas/CloudEvent" },
+    });
+  });
+
+  it("refuses no field that it does not name, as the service ignores them", () => {
+    assert.notInclude(
+      JSON.stringify(document.components.schemas),
+      '"additionalProperties":false',
+    );
+  });
+
+  it("describes each of its words once", () => {
+    const twice = Object.keys(document.components.schemas).filter((name) =>
+      /_\d+$/.test(name),
+    );
+    assert.deepStrictEqual(twice, []);
+  });
+
   it("names what is refused before it comes to an endpoint", () => {
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(methods)) {

@@ -127,9 +127,11 @@ export class FuzzRun {
   /** Others are pipelined with each other; these would take them along. */
   #endsItsConnection(sent: Sent): boolean {
     const { contract } = this.#options;
-    const { byHttpLayer } = expectationOf(contract, sent);
+    const { byHttpLayer, operation } = expectationOf(contract, sent);
     return (
       byHttpLayer.size > 0 ||
+      // A stream is the last on its connection, which its reader ends.
+      operation?.operationId === "events.stream" ||
       (sent.body?.length ?? 0) > largeBytes ||
       sent.headers.some(([name]) => name === "Expect")
     );

@@ -118,6 +118,12 @@ const pathPieces = [
   ],
 ];
 
+/** Places in the log of events, hardly any of this service. */
+const places = [
+  ...["latest", "latest", "latest", "0-0-0", "a-1-0", "ffffffffffff-1-0-1"],
+  ...["0-zzzzzzzzzzzzz-0", "a-0-zzzzz", "LATEST", "a-1", "-", "a-1-0-1-1"],
+];
+
 const queryNames = ["limit", "status", "user_id", "cursor", "x", "", "limit[]"];
 
 /** What a query's values can be besides right. */
@@ -238,10 +244,19 @@ export class RequestMaker {
         pairs.push(`cursor=${cursors[at % cursors.length] ?? "none"}`);
         continue;
       }
+      if (name === "after") {
+        add(name, dice.pick(places));
+        continue;
+      }
       const json = JSON.parse(fromSchema(this.#contract, schema, dice, name));
-      // Large pages are many bytes: they are asked for, but seldom.
+      // Large pages are many bytes: they are asked for, but seldom. Whoever
+      // waits has the others on the connection wait.
       const value =
-        name === "limit" && !dice.chance(0.05) ? (json % 20) + 1 : json;
+        name === "limit" && !dice.chance(0.05)
+          ? (json % 20) + 1
+          : name === "wait"
+            ? json % 2
+            : json;
       for (const one of Array.isArray(value) ? value : [value])
         add(name, String(one));
     }

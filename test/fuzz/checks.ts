@@ -1,5 +1,6 @@
 /** Holds an answer against what may be answered. */
 import { faultsOf } from "../http/jsonSchema.ts";
+import { framesOf, isStream } from "../support/sse.ts";
 import type { Contract } from "./document.ts";
 import type { Expectation } from "./expectation.ts";
 import type { Answer, Sent } from "./wire.ts";
@@ -16,7 +17,7 @@ const headersKnown = new Set([
   ...["connection", "keep-alive", "location", "etag", "link", "allow"],
   ...["idempotent-replayed", "retry-after", "x-content-type-options"],
   ...["referrer-policy", "content-security-policy"],
-  ...["vary", "cache-control", "content-encoding"],
+  ...["vary", "cache-control", "content-encoding", "x-accel-buffering"],
 ]);
 
 const fault = (kind: string, detail: string): ReadonlyArray<Fault> => [
@@ -81,11 +82,20 @@ const declaredFaults = (
     return [...faults, ...fault(`${what}: content type`, String(type))];
   }
   if (sent.method === "HEAD") return faults;
+  const { schemas } = contract.document.components;
+  if (isStream(type)) {
+    const told = framesOf(answer.body.toString("utf8"));
+    const wrong = told
+      .filter(({ data }) => data !== undefined)
+      .flatMap((frame) => faultsOf(schemas, schema, frame));
+    return told[0]?.retry === undefined || wrong.length > 0
+      ? [...faults, ...fault(`${what}: not its schema`, wrong.join("; "))]
+      : faults;
+  }
   const parsed = jsonOf(answer.body);
   if (parsed === undefined) {
     return [...faults, ...fault(`${what}: not JSON`, answer.body.toString())];
   }
-  const { schemas } = contract.document.components;
   const wrong = faultsOf(schemas, schema, parsed.json);
   return wrong.length === 0
     ? faults

@@ -169,6 +169,61 @@ const listStatuses = (query: URLSearchParams): ReadonlyArray<number> => {
   return verdicts.includes("unsure") ? [200, 400] : [200];
 };
 
+/** As the id of an event is written, though it may be none of this service. */
+const judgeAfter = (text: string): Sure | "latest" => {
+  if (text === "latest") return "latest";
+  return /^[0-9a-z]{1,20}-[0-9a-z]{1,11}-[0-9a-z]{1,5}(-[0-9a-z]{1,10})?$/.test(
+    text,
+  )
+    ? "valid"
+    : /^[0-9a-z]+(-[0-9a-z]+){2,3}$/.test(text)
+      ? "unsure"
+      : "invalid";
+};
+
+const judgeWhole =
+  (min: number, max: number) =>
+  (text: string): Sure => {
+    if (!/^\d{1,6}$/.test(text)) return "invalid";
+    const isWithin = Number(text) >= min && Number(text) <= max;
+    if (!isWithin) return "invalid";
+    return /^0\d/.test(text) ? "unsure" : "valid";
+  };
+
+const eventTypes = new Set([
+  ...["order.placed", "order.completed", "order.failed", "order.cancelled"],
+  ...["order.retried", "order.attempt_failed"],
+]);
+
+const judgeEventParameter: typeof judgeParameter = {
+  limit: judgeWhole(1, 1000),
+  wait: judgeWhole(0, 30),
+  user_id: judgeParameter.user_id as (text: string) => Sure,
+};
+
+/** The stream has no pages, and tells of what is gone in its own way. */
+const eventStatuses = (
+  query: URLSearchParams,
+  isStream: boolean,
+): ReadonlyArray<number> => {
+  const verdicts: Array<Sure> = query
+    .getAll("type")
+    .map((type) => (eventTypes.has(type) ? "valid" : "invalid"));
+  for (const [name, judge] of Object.entries(judgeEventParameter)) {
+    const values = query.getAll(name);
+    if (isStream && name !== "user_id") continue;
+    if (values.length > 1) verdicts.push("invalid");
+    if (values.length === 1) verdicts.push(judge(values[0] as string));
+  }
+  const [after, ...more] = query.getAll("after");
+  const from = after === undefined ? "latest" : judgeAfter(after);
+  if (verdicts.includes("invalid") || from === "invalid" || more.length > 0) {
+    return [400];
+  }
+  const open = verdicts.includes("unsure") || from === "unsure" ? [400] : [];
+  return [...open, 200, ...(from === "latest" || isStream ? [] : [410])];
+};
+
 const none: ReadonlySet<number> = new Set();
 const noOrder = {
   operation: undefined,
@@ -238,12 +293,16 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
   }
   const isPlace = operation.operationId === "orders.place";
   const order = isPlace ? judgeOrder(sent.body ?? Buffer.alloc(0)) : undefined;
+  const query = queryOf(sent.target);
+  const byOperation: Readonly<Record<string, () => ReadonlyArray<number>>> = {
+    "orders.list": () => listStatuses(query),
+    "events.list": () => eventStatuses(query, false),
+    "events.stream": () => eventStatuses(query, true),
+  };
   const statuses =
     order !== undefined
       ? placeStatuses(sent, order)
-      : operation.operationId === "orders.list"
-        ? listStatuses(queryOf(sent.target))
-        : statusesOf(operation);
+      : (byOperation[operation.operationId]?.() ?? statusesOf(operation));
   return {
     operation,
     allow: undefined,

@@ -87,15 +87,21 @@ export const literalOf = (bytes: Buffer, bytesMax = 6000): string => {
     : shown;
 };
 
-/** The length of a chunked body from `start` on, and the body; if it is whole. */
-const readChunks = (bytes: Buffer, start: number) => {
+/**
+ * The length of a chunked body from `start` on, and the body; if it is whole. A
+ * stream has no end: of one, what there is once an event has come, or the start.
+ */
+const readChunks = (bytes: Buffer, start: number, isStream: boolean) => {
   const parts: Array<Buffer> = [];
   for (let at = start; ; ) {
     const line = bytes.indexOf("\r\n", at);
-    if (line === -1) return undefined;
     const size = Number.parseInt(bytes.toString("latin1", at, line), 16);
     const end = line + 2 + size + 2;
-    if (bytes.length < end) return undefined;
+    if (line === -1 || bytes.length < end) {
+      return isStream && parts.length > 0
+        ? { body: Buffer.concat(parts), end: bytes.length }
+        : undefined;
+    }
     if (size === 0) return { body: Buffer.concat(parts), end };
     parts.push(bytes.subarray(line + 2, end - 2));
     at = end;
@@ -123,7 +129,11 @@ const readAnswer = (bytes: Buffer, method: string, isClosed: boolean) => {
     return { ...head, body: Buffer.alloc(0), end: start };
   }
   if (headers["transfer-encoding"] === "chunked") {
-    const chunks = readChunks(bytes, start);
+    const chunks = readChunks(
+      bytes,
+      start,
+      headers["content-type"] === "text/event-stream",
+    );
     return chunks === undefined ? undefined : { ...head, ...chunks };
   }
   const length = headers["content-length"];

@@ -25,6 +25,8 @@ export interface Exchange {
 
 export interface Sent {
   readonly headers?: Readonly<Record<string, string>>;
+  /** A stream has no end: so many of its frames are waited for, or one. */
+  readonly frames?: number;
   readonly body?: string | Uint8Array;
   /** Sends the body in chunks, without saying how long it is. */
   readonly chunked?: boolean;
@@ -78,6 +80,15 @@ export class Api {
 
   get(path: string, headers: Readonly<Record<string, string>> = {}) {
     return this.request("GET", path, { headers });
+  }
+
+  /** The first frames of a stream. */
+  listen(
+    path: string,
+    frames: number,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    return this.request("GET", path, { headers, frames });
   }
 
   post(path: string, headers: Readonly<Record<string, string>> = {}) {

@@ -6,6 +6,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";
 import { browsersSuite } from "./browsersSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
+import { eventsSuite } from "./eventsSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
@@ -66,6 +67,7 @@ export const contractSuite = (
     placingSuite(() => api);
     listingSuite(() => api);
     orderStatesSuite(() => api);
+    eventsSuite(() => api);
     browsersSuite(() => api);
     edgeSuite(() => api);
   });

@@ -4,8 +4,15 @@ import { gunzipSync } from "node:zlib";
 import { OpenApi } from "effect/http-api";
 import { assert, describe, it } from "vitest";
 import { Api as Contract } from "../../src/api/Api.ts";
+import { framesOf, isStream } from "../support/sse.ts";
 import { type Api, assertProblem } from "./api.ts";
 import { faultsOf } from "./jsonSchema.ts";
+
+/** What answers with something else than plain JSON. */
+const otherTypes: Readonly<Record<string, string>> = {
+  "events.list": "application/cloudevents-batch+json",
+  "events.stream": "text/event-stream",
+};
 
 /** Every path there is, with the methods it answers. */
 const paths: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
@@ -15,6 +22,9 @@ const paths: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
   ["/api/orders/anything/", ["GET", "HEAD"]],
   ["/api/orders/anything/cancel/", ["POST"]],
   ["/api/orders/anything/retry/", ["POST"]],
+  ["/api/orders/anything/history/", ["GET", "HEAD"]],
+  ["/api/events/", ["GET", "HEAD"]],
+  ["/api/events/stream/", ["GET", "HEAD"]],
   ["/health/live", ["GET", "HEAD"]],
   ["/health/ready", ["GET", "HEAD"]],
   ["/metrics", ["GET", "HEAD"]],
@@ -299,7 +309,7 @@ export const edgeSuite = (api: () => Api) => {
               assert.strictEqual(
                 type,
                 Number(status) < 400
-                  ? "application/json"
+                  ? (otherTypes[operation.operationId] ?? "application/json")
                   : "application/problem+json",
               );
             }
@@ -384,11 +394,17 @@ export const edgeSuite = (api: () => Api) => {
           const type = answer.headers["content-type"] ?? "";
           const schema = response?.content?.[type]?.schema;
           assert.isDefined(schema, `${what}: ${type}`);
-          assert.deepStrictEqual(
-            faultsOf(document.components.schemas, schema ?? {}, answer.json),
-            [],
-            what,
-          );
+          const told = isStream(type)
+            ? // Where it begins is no event.
+              framesOf(answer.text).filter(({ data }) => data !== undefined)
+            : [answer.json];
+          for (const json of told) {
+            assert.deepStrictEqual(
+              faultsOf(document.components.schemas, schema ?? {}, json),
+              [],
+              what,
+            );
+          }
         }
         seen.add(what);
       }
@@ -399,7 +415,9 @@ export const edgeSuite = (api: () => Api) => {
         ...["orders.find 200", "orders.find 304", "orders.find 404"],
         ...["orders.cancel 200", "orders.cancel 404", "orders.cancel 409"],
         ...["orders.retry 200", "orders.retry 404", "orders.retry 409"],
-        ...["health.live 200", "health.ready 200"],
+        ...["orders.history 200", "orders.history 404", "events.list 200"],
+        ...["events.list 400", "events.list 410", "events.stream 200"],
+        ...["events.stream 400", "health.live 200", "health.ready 200"],
       ]);
     });
   });

@@ -15,6 +15,14 @@ const isOfType = (value: unknown, type: unknown) =>
 const length = (value: unknown) => Array.from(value as string | []).length;
 const entries = (value: unknown) => Object.entries(value as object);
 
+const jsonIn = (text: unknown): { readonly json: unknown } | undefined => {
+  try {
+    return { json: JSON.parse(String(text)) };
+  } catch {
+    return undefined;
+  }
+};
+
 type Keyword = (value: unknown, argument: never, schemas: Schemas) => boolean;
 
 const isValid = (schemas: Schemas, schema: unknown, value: unknown) =>
@@ -63,6 +71,10 @@ const keywords: Readonly<Record<string, Keyword>> = {
     /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(String(value)),
   $ref: (value, reference: string, schemas) =>
     isValid(schemas, reference.replace("#/components/schemas/", ""), value),
+  contentMediaType: (value, type: string) =>
+    type === "application/json" && jsonIn(value) !== undefined,
+  contentSchema: (value, schema: unknown, schemas) =>
+    isValid(schemas, schema, jsonIn(value)?.json),
   description: () => true,
   default: () => true,
 };

@@ -1,6 +1,10 @@
 /** The ways to bring a request to the service: by a socket, or by a call. */
 import { Agent, request as send } from "node:http";
+import { framesOf, isStream } from "../support/sse.ts";
 import type { Answer, Sent } from "./api.ts";
+
+const hasFrames = (chunks: ReadonlyArray<Uint8Array>, frames: number) =>
+  framesOf(Buffer.concat(chunks).toString("utf8")).length >= frames;
 
 export interface Transport {
   /** Methods that cannot be asked for in this way. */
@@ -36,8 +40,9 @@ export const overSocket = (url: string): Transport => {
   const { hostname, port } = new URL(url);
   return {
     without: [],
-    request: (method, path, { body, chunked = false, headers = {} }) =>
+    request: (method, path, sent) =>
       new Promise<Answer>((resolve, reject) => {
+        const { body, chunked = false, frames = 1, headers = {} } = sent;
         const length =
           body === undefined || chunked
             ? {}
@@ -53,17 +58,26 @@ export const overSocket = (url: string): Transport => {
           },
           (response) => {
             const chunks: Array<Buffer> = [];
-            response.on("data", (chunk) => chunks.push(chunk));
-            response.on("error", reject);
-            response.on("end", () =>
+            const isOver = () =>
               resolve(
                 answerOf(
                   response.statusCode ?? 0,
                   response.headers as Answer["headers"],
                   Buffer.concat(chunks),
                 ),
-              ),
-            );
+              );
+            response.on("error", reject);
+            response.on("end", isOver);
+            response.on("data", (chunk) => {
+              chunks.push(chunk);
+              if (
+                isStream(response.headers["content-type"]) &&
+                hasFrames(chunks, frames)
+              ) {
+                isOver();
+                response.destroy();
+              }
+            });
           },
         );
         request.on("error", reject);
@@ -80,7 +94,8 @@ export const overFetch = (
 ): Transport => ({
   // A `Request` may not have it.
   without: ["TRACE"],
-  request: async (method, path, { body, chunked = false, headers = {} }) => {
+  request: async (method, path, sent) => {
+    const { body, chunked = false, frames = 1, headers = {} } = sent;
     const length =
       body === undefined || chunked
         ? {}
@@ -92,10 +107,20 @@ export const overFetch = (
         body: (body ?? null) as BodyInit | null,
       }),
     );
+    const chunks: Array<Uint8Array> = [];
+    for await (const chunk of response.body ?? []) {
+      chunks.push(chunk);
+      if (
+        isStream(response.headers.get("content-type")) &&
+        hasFrames(chunks, frames)
+      ) {
+        break;
+      }
+    }
     return answerOf(
       response.status,
       Object.fromEntries(response.headers),
-      new Uint8Array(await response.arrayBuffer()),
+      Buffer.concat(chunks),
     );
   },
   close: () => {},
