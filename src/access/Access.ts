@@ -88,6 +88,11 @@ const admin: Caller = {
   rateLimit: undefined,
 };
 
+/** Kept: making an error is most of refusing. */
+const tooManyLookups = new RepositoryUnavailable({
+  reason: "too many keys that are not known here are looked for",
+});
+
 interface Kept<A> {
   readonly verdict: A;
   /** In milliseconds of the steady clock. */
@@ -119,11 +124,11 @@ export class Access extends Context.Service<
     /**
      * Finds out about a key.
      *
-     * @param address of whoever shows it
+     * @param address of whoever shows it; left out, it is not known
      */
     verify(
       key: string,
-      address: string,
+      address: string | undefined,
     ): Effect.Effect<Verdict, TooManyBadKeys | RepositoryUnavailable>;
     /** Looks anew at a key, as it has changed. */
     forget(id: string): Effect.Effect<void>;
@@ -225,12 +230,7 @@ export class Access extends Context.Service<
         const lookUpUnknown = (key: string) =>
           Effect.suspend(() => {
             if (!underWay.has(key) && !lookups.take("", lookupsLimit).isTaken) {
-              return Effect.fail(
-                new RepositoryUnavailable({
-                  reason:
-                    "too many keys that are not known here are looked for",
-                }),
-              );
+              return Effect.fail(tooManyLookups);
             }
             return Effect.tap(lookUp(key), ({ _tag }) =>
               Effect.sync(() => {
@@ -250,7 +250,21 @@ export class Access extends Context.Service<
             : undefined;
         };
 
-        const verify = (key: string, address: string) =>
+        const noteBad = (address: string | undefined) => {
+          if (address !== undefined) badKeys.take(address, badKeysLimit);
+        };
+
+        /** Seconds until an address may show keys again, if it may not now. */
+        const waitOf = (address: string | undefined): number | undefined => {
+          if (address === undefined) return undefined;
+          const { isTaken, retryAfterSeconds } = badKeys.look(
+            address,
+            badKeysLimit,
+          );
+          return isTaken ? undefined : retryAfterSeconds;
+        };
+
+        const verify = (key: string, address: string | undefined) =>
           Effect.suspend(
             (): Effect.Effect<
               Verdict,
@@ -260,12 +274,11 @@ export class Access extends Context.Service<
               if (caller !== undefined) return Effect.succeed(caller);
               // Good a moment ago.
               if (good.get(key) !== undefined) return lookUp(key);
-              const { isTaken, retryAfterSeconds } = badKeys.look(
-                address,
-                badKeysLimit,
-              );
-              if (!isTaken) {
-                return Effect.fail(new TooManyBadKeys({ retryAfterSeconds }));
+              const wait = waitOf(address);
+              if (wait !== undefined) {
+                return Effect.fail(
+                  new TooManyBadKeys({ retryAfterSeconds: wait }),
+                );
               }
               const verdict = atHand(key);
               return Effect.tap(
@@ -274,7 +287,7 @@ export class Access extends Context.Service<
                   : Effect.succeed(verdict),
                 ({ _tag }) =>
                   Effect.sync(() => {
-                    if (_tag === "BadKey") badKeys.take(address, badKeysLimit);
+                    if (_tag === "BadKey") noteBad(address);
                   }),
               );
             },

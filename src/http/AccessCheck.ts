@@ -286,11 +286,11 @@ export class AccessCheck extends Context.Service<
           limit: RateLimit,
           app: Effect.Effect<Response, E, R>,
         ): Effect.Effect<Response, E, R | Request> =>
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-            find(request.method, request.url) === "anybody"
-              ? app
-              : within(limit, addressOf(request), app),
-          );
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+            if (find(request.method, request.url) === "anybody") return app;
+            const address = addressOf(request);
+            return address === undefined ? app : within(limit, address, app);
+          });
 
         return AccessCheck.of({
           before: (app) => {

@@ -28,20 +28,22 @@ const ipv6NetworkBits = 64;
 const nameOf = (address: NetAddress.IpAddress): string =>
   NetAddress.isIpv4Address(address)
     ? NetAddress.formatIp(address)
-    : IpNetwork.format(IpNetwork.makeUnsafe(address, ipv6NetworkBits));
+    : IpNetwork.format(IpNetwork.fromAddressUnsafe(address, ipv6NetworkBits));
 
-/** What it is called where there is none, as behind `FetchService`. */
-export const noAddress = "unknown";
-
-/** @param trusted networks of proxies whose `X-Forwarded-For` is believed */
+/**
+ * What tells a caller's address; `undefined` where there is none, as behind
+ * `FetchService`.
+ *
+ * @param trusted networks of proxies whose `X-Forwarded-For` is believed
+ */
 export const make = (trusted: ReadonlyArray<IpNetwork.IpNetwork>) => {
   const isTrusted = (address: NetAddress.IpAddress) =>
     trusted.some((network) => IpNetwork.contains(network, address));
 
-  return (request: HttpServerRequest.HttpServerRequest): string => {
+  return (request: HttpServerRequest.HttpServerRequest): string | undefined => {
     const peerText = Option.getOrUndefined(request.peerAddress);
     const peer = peerText === undefined ? undefined : parse(peerText);
-    if (peer === undefined) return noAddress;
+    if (peer === undefined) return undefined;
     if (!isTrusted(peer)) return nameOf(peer);
     const forwarded = request.headers["x-forwarded-for"]?.split(",") ?? [];
     let client = peer;
