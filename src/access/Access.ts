@@ -12,6 +12,7 @@
 import {
   Clock,
   Context,
+  Duration,
   Effect,
   Fiber,
   FiberSet,
@@ -59,6 +60,9 @@ export class TooManyBadKeys extends Schema.TaggedError<TooManyBadKeys>()(
 
 /** How long an answer of the database is kept. */
 export const keptMillis = 10_000;
+
+/** How often it is looked whether whoever listens still may. */
+const lookInterval = Duration.seconds(1);
 
 /** Good keys that are kept: of all there can be, and those before them. */
 const goodMax = 2_000;
@@ -130,6 +134,11 @@ export class Access extends Context.Service<
       key: string,
       address: string | undefined,
     ): Effect.Effect<Verdict, TooManyBadKeys | RepositoryUnavailable>;
+    /**
+     * Waits until a key that was good is good no more: for answers that go on.
+     * While the database is away, they do.
+     */
+    untilBad(key: string): Effect.Effect<void>;
     /** Looks anew at a key, as it has changed. */
     forget(id: string): Effect.Effect<void>;
     /** How much is remembered, of all kinds. */
@@ -296,6 +305,19 @@ export class Access extends Context.Service<
         return Access.of({
           known,
           verify,
+          untilBad: (key) =>
+            Effect.suspend(() =>
+              known(key) === undefined
+                ? Effect.catch(
+                    Effect.map(lookUp(key), ({ _tag }) => _tag === "BadKey"),
+                    () => Effect.succeed(false),
+                  )
+                : Effect.succeed(false),
+            ).pipe(
+              Effect.delay(lookInterval),
+              Effect.repeat({ until: (isBad) => isBad }),
+              Effect.asVoid,
+            ),
           forget: (id) =>
             Effect.sync(() => {
               for (const kept of good.values()) {

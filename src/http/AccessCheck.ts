@@ -7,9 +7,10 @@
  * Behind the router each endpoint of the API is looked at once more (`layer` of
  * `KeyAccess`), so that no way of writing a path leads past the table.
  */
-import { Context, Effect, Layer } from "effect";
+import { Context, Effect, Layer, Stream } from "effect";
 import {
   FindMyWay,
+  HttpBody,
   HttpServerRequest,
   HttpServerRespondable,
   HttpServerResponse,
@@ -198,9 +199,28 @@ export class AccessCheck extends Context.Service<
           return answer;
         };
 
+        /** An answer that goes on ends when its key is not good any more. */
+        const whileGood =
+          (key: string) =>
+          (response: Response): Response =>
+            response.body._tag === "Stream"
+              ? HttpServerResponse.setBody(
+                  response,
+                  HttpBody.stream(
+                    Stream.interruptWhen(
+                      response.body.stream,
+                      access.untilBad(key),
+                    ),
+                    response.body.contentType,
+                    response.body.contentLength,
+                  ),
+                )
+              : response;
+
         /** A good key was shown. */
         const admit = <E, R>(
           request: Request,
+          key: string,
           caller: Caller,
           needed: Needed | undefined,
           app: Effect.Effect<Response, E, R>,
@@ -220,7 +240,9 @@ export class AccessCheck extends Context.Service<
             lacks === undefined
               ? needed === "orders:operate" || needed === "admin"
                 ? Effect.provideService(app, Actor, name)
-                : app
+                : needed === "orders:read"
+                  ? Effect.map(app, whileGood(key))
+                  : app
               : refuse(scopeMissing(lacks));
           const limit = caller.rateLimit ?? rateLimit;
           return limit === undefined ? answered : within(limit, id, answered);
@@ -228,12 +250,13 @@ export class AccessCheck extends Context.Service<
 
         const judge = <E, R>(
           request: Request,
+          key: string,
           verdict: Verdict,
           needed: Needed | undefined,
           app: Effect.Effect<Response, E, R>,
         ) =>
           verdict._tag === "Caller"
-            ? admit(request, verdict, needed, app)
+            ? admit(request, key, verdict, needed, app)
             : refused(
                 request,
                 `key ${verdict.reason}`,
@@ -262,12 +285,13 @@ export class AccessCheck extends Context.Service<
               }
               const caller = access.known(key);
               if (caller !== undefined) {
-                return admit(request, caller, needed, app);
+                return admit(request, key, caller, needed, app);
               }
               return Effect.matchEffect(
                 orUnavailable(access.verify(key, addressOf(request))),
                 {
-                  onSuccess: (verdict) => judge(request, verdict, needed, app),
+                  onSuccess: (verdict) =>
+                    judge(request, key, verdict, needed, app),
                   onFailure: (error): Effect.Effect<Response> =>
                     error._tag === "TooManyBadKeys"
                       ? refused(

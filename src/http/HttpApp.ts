@@ -2,9 +2,11 @@
 import { type ByteSize, Effect, Layer } from "effect";
 import {
   HttpIncomingMessage,
+  HttpMiddleware,
   HttpRouter,
   HttpServerRespondable,
   HttpServerResponse,
+  UrlParams,
 } from "effect/http";
 import {
   HttpApiBuilder,
@@ -15,6 +17,7 @@ import { PrometheusMetrics } from "effect/observability";
 import { pages } from "../api/Access.ts";
 import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
+import { withoutKeys } from "../domain/ApiKey.ts";
 import { Readiness } from "../orders/Readiness.ts";
 import {
   AccessCheck,
@@ -146,6 +149,19 @@ const routerConfig = {
   maxParamLength: 16_384,
 };
 
+/**
+ * What traces do not tell: whatever callers write in a query (there may be a key
+ * in it, by mistake), and requests with a key in their path. Headers that carry
+ * keys are hidden by Effect.
+ */
+const untold = Layer.mergeAll(
+  Layer.succeed(UrlParams.CurrentRedactedNames, [/^/]),
+  Layer.succeed(
+    HttpMiddleware.TracerDisabledWhen,
+    ({ url }) => withoutKeys(url) !== url,
+  ),
+);
+
 /** Serves all of it with the `HttpServer` at hand. */
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
@@ -162,6 +178,7 @@ export const layer = (options: HttpAppOptions) =>
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(
     Layer.provide([
+      untold,
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
       Layer.sync(Bodies.Bodies, () => Bodies.make(Number(options.maxBodies))),
       options.readSmallBody === undefined
