@@ -192,6 +192,7 @@ const layer = <E>(
   return Layer.mergeAll(
     Announcement.layer({
       data: dataOf(config),
+      access,
       supervisor: identity.supervisor,
     }),
     // Those under one supervisor need not all look whether there are orders.
@@ -394,7 +395,11 @@ const serveInMany = Effect.fnUntraced(function* (
         stopLimit: Duration.sum(stopLimit(config), Duration.seconds(2)),
       }),
     onServing: Announcement.logListening,
-    onReady: (base) => Announcement.logReady(dataOf(config), base),
+    onReady: (base) =>
+      Announcement.logReady(
+        { data: dataOf(config), access: accessOf(config) },
+        base,
+      ),
   }).pipe(Effect.provide(observability(runtime, config, identity)));
 });
 
