@@ -3,7 +3,11 @@
  * layers say what they need; only here are the needs met.
  */
 import { ConfigProvider, Console, Duration, Effect, Layer } from "effect";
+import { Digest, SecureRandom } from "effect/crypto";
 import { AppConfig, isLoopback, settingFaults } from "./AppConfig.ts";
+import { Access } from "./access/Access.ts";
+import * as FirstKey from "./access/FirstKey.ts";
+import { Keys } from "./access/Keys.ts";
 import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
@@ -26,6 +30,7 @@ import { Connections } from "./persistence/Connections.ts";
 import { Database } from "./persistence/Database.ts";
 import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
+import * as KeyStoreSql from "./persistence/KeyStoreSql.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as SubscriptionStoreSql from "./persistence/SubscriptionStoreSql.ts";
 import * as Arguments from "./platform/Arguments.ts";
@@ -89,7 +94,11 @@ const layer = <E>(
   identity: Identity,
   work: Work<E>,
 ) => {
+  const access = accessOf(config);
   const http = HttpApp.layer({
+    access,
+    rateLimit: config.rateLimit,
+    trustedProxies: config.trustedProxies,
     maxBodySize: config.maxBodySize,
     maxBodies: config.maxBodies,
     maxInFlight: config.maxInFlight,
@@ -110,6 +119,11 @@ const layer = <E>(
     ),
   );
 
+  const keys = Keys.layer.pipe(
+    Layer.provideMerge(Access.layer(config.adminKey)),
+    Layer.provide([Digest.layerWebCrypto, SecureRandom.layerWebCrypto]),
+  );
+
   const receivers = receiverHosts(config);
   const subscriptions = Layer.mergeAll(
     Subscriptions.layer({
@@ -123,6 +137,7 @@ const layer = <E>(
 
   const useCases = Layer.mergeAll(
     Orders.layer,
+    keys,
     Readiness.layer,
     Layer.provide(
       Layer.mergeAll(EventFeed.layer, EventStreams.layer, subscriptions),
@@ -141,7 +156,10 @@ const layer = <E>(
     },
   }).pipe(Layer.provide(work.layer));
 
-  const repository = OrderRepositorySql.layer.pipe(
+  const repository = Layer.merge(
+    OrderRepositorySql.layer,
+    KeyStoreSql.layer,
+  ).pipe(
     Layer.provide([
       Layer.succeed(WritesEvents, config.events),
       Layer.succeed(ThisInstance, nameOf(identity)),
@@ -174,6 +192,7 @@ const layer = <E>(
   return Layer.mergeAll(
     Announcement.layer({
       data: dataOf(config),
+      access,
       supervisor: identity.supervisor,
     }),
     // Those under one supervisor need not all look whether there are orders.
@@ -181,6 +200,14 @@ const layer = <E>(
       count: identity.number === 1 ? config.sampleOrders : 0,
       isWorkReal: work.isReal,
     }),
+    // Those under one supervisor need not all say it.
+    identity.number === 1
+      ? FirstKey.layer({
+          access,
+          isLocal: isLoopback(config.host),
+          hasAdminKey: config.adminKey !== undefined,
+        })
+      : Layer.empty,
     drainNotice,
   ).pipe(
     Layer.provideMerge(
@@ -209,6 +236,10 @@ const partitions = (config: AppConfig, { name }: Identity) =>
   config.databaseUrl === undefined
     ? PartitionsLocal.layer
     : PartitionsCluster.layer(name);
+
+/** Whether requests need keys: where others reach the service, if not said. */
+const accessOf = ({ access, host }: AppConfig): "open" | "keys" =>
+  access ?? (isLoopback(host) ? "open" : "keys");
 
 /** Dispatchers go with the partitions: each runs on one instance at a time. */
 const otherDuties = Layer.effect(
@@ -364,7 +395,11 @@ const serveInMany = Effect.fnUntraced(function* (
         stopLimit: Duration.sum(stopLimit(config), Duration.seconds(2)),
       }),
     onServing: Announcement.logListening,
-    onReady: (base) => Announcement.logReady(dataOf(config), base),
+    onReady: (base) =>
+      Announcement.logReady(
+        { data: dataOf(config), access: accessOf(config) },
+        base,
+      ),
   }).pipe(Effect.provide(observability(runtime, config, identity)));
 });
 

@@ -5,9 +5,17 @@ import {
   Duration,
   Option,
   Redacted,
+  Result,
   Schema,
   SchemaIssue,
 } from "effect";
+import { IpNetwork } from "effect/net";
+import { adminKeyLengthMax, adminKeyLengthMin } from "./domain/ApiKey.ts";
+import {
+  parseRateLimit,
+  type RateLimit,
+  rateLimitFault,
+} from "./domain/RateLimit.ts";
 
 /** A whole number from `min` on. */
 const count = (name: string, fallback: number, min: number) =>
@@ -90,6 +98,63 @@ const hosts = (name: string) =>
 const hostsIn = (text: string): ReadonlyArray<string> =>
   text.split(",").map((host) => host.trim());
 
+/** A secret that stands in a header as it is. */
+const adminKey = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        text.length >= adminKeyLengthMin &&
+        text.length <= adminKeyLengthMax &&
+        /^[!-~]+$/.test(text)
+          ? undefined
+          : `must have ${adminKeyLengthMin} to ${adminKeyLengthMax} characters of ASCII without spaces, such as openssl rand -hex 32 gives`,
+      ),
+    ),
+    name,
+  ).pipe(Config.map((text) => Redacted.make(text)));
+
+/** A limit such as 600/minute; `undefined` for "off". */
+const rateLimit = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        text === "off" || parseRateLimit(text) !== undefined
+          ? undefined
+          : `${rateLimitFault}, or off`,
+      ),
+    ),
+    name,
+  ).pipe(
+    Config.map(parseRateLimit),
+    Config.withDefault<RateLimit | undefined>(undefined),
+  );
+
+/** Networks, or single addresses, separated by commas. */
+const networks = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) =>
+        networksIn(text).every(Result.isSuccess)
+          ? undefined
+          : "must be addresses or networks such as 10.0.0.0/8, 192.168.1.2 or fd00::/8",
+      ),
+    ),
+    name,
+  ).pipe(
+    Config.map((text) => networksIn(text).map(Result.getOrThrow)),
+    Config.withDefault<ReadonlyArray<IpNetwork.IpNetwork>>([]),
+  );
+
+const networksIn = (text: string) =>
+  text.split(",").map((one) => {
+    const network = one.trim();
+    return IpNetwork.fromString(
+      network.includes("/")
+        ? network
+        : `${network}/${network.includes(":") ? 128 : 32}`,
+    );
+  });
+
 /** A length of time such as "1 second", "250 millis" or "5 minutes". */
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
@@ -103,6 +168,17 @@ export const AppConfig = Config.all({
   host: Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1")),
   port: port("PORT").pipe(Config.withDefault(8000)),
   allowedHosts: optional(hosts("ALLOWED_HOSTS")),
+  access: optional(
+    Config.schema(
+      Schema.Literals(["open", "keys"]).annotate({
+        message: "must be open or keys",
+      }),
+      "ACCESS",
+    ),
+  ),
+  adminKey: optional(adminKey("ADMIN_KEY")),
+  rateLimit: rateLimit("RATE_LIMIT"),
+  trustedProxies: networks("TRUSTED_PROXIES"),
   runnerHost: optional(Config.NonEmptyString("RUNNER_HOST")),
   runnerPort: optional(port("RUNNER_PORT")),
   databaseUrl: optional(databaseUrl("DATABASE_URL")),

@@ -3,16 +3,28 @@
  * from it; it imports nothing but the domain's words.
  */
 import { HttpApi, OpenApi } from "effect/http-api";
+import * as Access from "./Access.ts";
 import * as ApiDocument from "./ApiDocument.ts";
 import { EventsApi } from "./EventsApi.ts";
 import { HealthApi } from "./HealthApi.ts";
+import { KeysApi } from "./KeysApi.ts";
 import { OrdersApi } from "./OrdersApi.ts";
 import { CrossSite, Misdirected } from "./Problems.ts";
 import { SubscriptionsApi } from "./SubscriptionsApi.ts";
 
+/** What each request needs; an endpoint that does not say it fails the start. */
+export const rules = Access.rulesOf([
+  OrdersApi,
+  EventsApi,
+  SubscriptionsApi,
+  KeysApi,
+  HealthApi,
+]);
+
 export class Api extends HttpApi.make("order-service")
   .add(OrdersApi)
   .add(EventsApi)
+  .add(KeysApi)
   .add(SubscriptionsApi)
   .add(HealthApi)
   .annotate(HttpApi.AdditionalSchemas, [CrossSite, Misdirected])
@@ -21,12 +33,12 @@ export class Api extends HttpApi.make("order-service")
       title: "Order service",
       version: "0.1.0",
       description:
-        "Takes orders in, works through them in the background, and never loses one. Every path answers with and without its trailing slash; errors are application/problem+json (RFC 9457).",
+        "Takes orders in, works through them in the background, and never loses one. Every path answers with and without its trailing slash; errors are application/problem+json (RFC 9457). Where access is closed (`ACCESS=keys`), each request needs a key with the scope that it names.",
       license: {
         name: "MIT",
         url: "https://opensource.org/license/mit",
       },
       servers: [{ url: "/", description: "Whoever serves this document." }],
-      transform: ApiDocument.complete,
+      transform: ApiDocument.complete(rules),
     }),
   ) {}

@@ -1,5 +1,6 @@
 /** What the OpenAPI document says beyond what follows from the endpoints. */
 import { Predicate } from "effect";
+import type { Needed, Rule } from "./Access.ts";
 
 /** As much of an OpenAPI document as is looked at here. */
 interface Document {
@@ -8,13 +9,14 @@ interface Document {
 }
 
 interface Operation {
+  security: ReadonlyArray<Readonly<Record<string, ReadonlyArray<string>>>>;
   readonly parameters: ReadonlyArray<Parameter>;
   readonly responses: Record<string, Response>;
 }
 
 interface Response {
   readonly description: string;
-  readonly content?: Readonly<Record<string, object>>;
+  readonly content?: Readonly<Record<string, { readonly schema: object }>>;
 }
 
 interface Parameter {
@@ -63,13 +65,13 @@ const describeParameter = (parameter: Parameter): void => {
   }
 };
 
-const problem = (identifier: string, description: string) => ({
+const refTo = (identifier: string) => ({
+  $ref: `#/components/schemas/${identifier}`,
+});
+
+const problem = (description: string, schema: object) => ({
   description,
-  content: {
-    "application/problem+json": {
-      schema: { $ref: `#/components/schemas/${identifier}` },
-    },
-  },
+  content: { "application/problem+json": { schema } },
 });
 
 /** What is refused before it comes to an endpoint (`http/Browsers`). */
@@ -80,13 +82,30 @@ const addRefusals = (
 ): void => {
   if (path.startsWith("/health/")) return;
   responses["421"] = problem(
-    "Misdirected",
     "The `Host` is no name of this service",
+    refTo("Misdirected"),
   );
   if (method === "get") return;
   responses["403"] = problem(
-    "CrossSite",
-    "A page of another site asked for it",
+    "The key does not have the scope, or a page of another site asked for it",
+    {
+      anyOf: [
+        ...Object.values(responses["403"]?.content ?? {}).map(
+          ({ schema }) => schema,
+        ),
+        refTo("CrossSite"),
+      ],
+    },
+  );
+};
+
+/** Which scope a key needs stands where OAuth has its scopes (OpenAPI 3.1). */
+const nameScope = (operation: Operation, needed: Needed | undefined): void => {
+  if (needed === undefined || needed === "anybody") return;
+  operation.security = operation.security.map((requirement) =>
+    Object.fromEntries(
+      Object.keys(requirement).map((name) => [name, [needed]]),
+    ),
   );
 };
 
@@ -94,21 +113,29 @@ const addRefusals = (
 const dropOwnWords = ({ responses }: Operation): void => {
   for (const { content = {} } of Object.values(responses)) {
     for (const body of Object.values(content)) {
-      delete (body as Record<string, unknown>)["x-effect-stream"];
+      delete (body as unknown as Record<string, unknown>)["x-effect-stream"];
     }
   }
 };
 
 /** The document with all of it. */
-export const complete = (given: Record<string, unknown>) => {
-  const document = given as unknown as Document;
-  simplify(document.components);
-  for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      operation.parameters.forEach(describeParameter);
-      addRefusals(path, method, operation);
-      dropOwnWords(operation);
+export const complete =
+  (rules: ReadonlyArray<Rule>) => (given: Record<string, unknown>) => {
+    const document = given as unknown as Document;
+    const needed = new Map(
+      rules.map(({ method, needed, path }) => [
+        `${method.toLowerCase()} ${path.replace(/:(\w+)/g, "{$1}")}`,
+        needed,
+      ]),
+    );
+    simplify(document.components);
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(methods)) {
+        operation.parameters.forEach(describeParameter);
+        nameScope(operation, needed.get(`${method} ${path}`));
+        addRefusals(path, method, operation);
+        dropOwnWords(operation);
+      }
     }
-  }
-  return given;
-};
+    return given;
+  };

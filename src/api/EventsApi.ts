@@ -9,6 +9,7 @@ import {
   OpenApi,
 } from "effect/http-api";
 import { placeIn } from "../domain/EventId.ts";
+import { KeyAccess, NeededScope } from "./Access.ts";
 import { CloudEvent, EventType, StreamedEvent } from "./CloudEvent.ts";
 import { Once, optionalUserId, wholeNumber } from "./Parameters.ts";
 import { EventsGoneProblem, EventsOff, Unavailable } from "./Problems.ts";
@@ -129,6 +130,8 @@ export class EventsApi extends HttpApiGroup.make("events")
       ),
   )
   .middleware(HttpApiMiddleware.ProblemDetails)
+  .middleware(KeyAccess)
+  .annotate(NeededScope, "orders:read")
   .annotateMerge(
     OpenApi.annotations({
       title: "Events",

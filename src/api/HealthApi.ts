@@ -1,6 +1,7 @@
 /** Whether the process lives, and whether it should get traffic. */
 import { Schema } from "effect";
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api";
+import { NeededScope } from "./Access.ts";
 import { NotReady } from "./Problems.ts";
 
 export const Live = Schema.Struct({ status: Schema.Literal("live") });
@@ -33,6 +34,7 @@ export class HealthApi extends HttpApiGroup.make("health")
       }),
     ),
   )
+  .annotate(NeededScope, "anybody")
   .annotateMerge(
     OpenApi.annotations({
       title: "Health",

@@ -15,6 +15,7 @@ import {
   OrderNotInStatus,
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
+import { KeyAccess, NeededScope } from "./Access.ts";
 import { PageCursor } from "./PageCursor.ts";
 import { Once, optionalUserId, time, wholeNumber } from "./Parameters.ts";
 import { idFromJson, idInJson, PlaceOrder } from "./PlaceOrder.ts";
@@ -156,13 +157,15 @@ export class OrdersApi extends HttpApiGroup.make("orders")
         }),
       ],
       error: [OrderConflict, BodyTooLarge, NotJson, Unavailable],
-    }).annotateMerge(
-      OpenApi.annotations({
-        summary: "Place an order",
-        description:
-          "201: it is in the database and will be worked on. Placing the same order again is safe: 200 and the stored order; the same order_id with other content: 409.",
-      }),
-    ),
+    })
+      .annotate(NeededScope, "orders:place")
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Place an order",
+          description:
+            "201: it is in the database and will be worked on. Placing the same order again is safe: 200 and the stored order; the same order_id with other content: 409.",
+        }),
+      ),
     HttpApiEndpoint.get("list", "/api/orders/", {
       query: {
         limit: Schema.optional(PageSize),
@@ -222,6 +225,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       error: [BodyTooLarge, NotJson, Unavailable],
     })
       .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotate(NeededScope, "orders:operate")
       .annotateMerge(
         OpenApi.annotations({
           summary: "Retry many dead letters",
@@ -272,25 +276,31 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       params: OrderPath,
       success: Order,
       error: [OrderNotFound, OrderNotInStatus, Unavailable],
-    }).annotateMerge(
-      OpenApi.annotations({
-        summary: "Cancel an order",
-        description: "Only while it is PENDING; otherwise 409.",
-      }),
-    ),
+    })
+      .annotate(NeededScope, "orders:operate")
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Cancel an order",
+          description: "Only while it is PENDING; otherwise 409.",
+        }),
+      ),
     HttpApiEndpoint.post("retry", "/api/orders/:order_id/retry/", {
       params: OrderPath,
       success: Order,
       error: [OrderNotFound, OrderNotInStatus, Unavailable],
-    }).annotateMerge(
-      OpenApi.annotations({
-        summary: "Retry a dead letter",
-        description:
-          "A FAILED order becomes PENDING with all its attempts; otherwise 409.",
-      }),
-    ),
+    })
+      .annotate(NeededScope, "orders:operate")
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Retry a dead letter",
+          description:
+            "A FAILED order becomes PENDING with all its attempts; otherwise 409.",
+        }),
+      ),
   )
   .middleware(HttpApiMiddleware.ProblemDetails)
+  .middleware(KeyAccess)
+  .annotate(NeededScope, "orders:read")
   .annotateMerge(
     OpenApi.annotations({
       title: "Orders",

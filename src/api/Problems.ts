@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect";
 import { HttpApiError, HttpApiSchema } from "effect/http-api";
+import { Scope } from "../domain/Scope.ts";
 
 /** The body is larger than `MAX_BODY_SIZE`. */
 export class BodyTooLarge extends HttpApiError.Problem<BodyTooLarge>()(
@@ -109,4 +110,36 @@ export class EventsGoneProblem extends HttpApiError.Problem<EventsGoneProblem>()
     status: 410,
     title: "What came after that event is gone",
   },
+) {}
+
+/** The request carries no key, or none that is good. */
+export class KeyRequired extends HttpApiError.Problem<KeyRequired>()(
+  "KeyRequired",
+  {
+    type: "urn:order-service:key-required",
+    status: 401,
+    title: "A key is needed",
+  },
+) {}
+
+/** The key is good, and not for this. */
+export class ScopeMissing extends HttpApiError.Problem<ScopeMissing>()(
+  "ScopeMissing",
+  {
+    type: "urn:order-service:scope-missing",
+    status: 403,
+    title: "The key does not have the scope",
+  },
+  { scope: Scope },
+) {}
+
+/** The caller's own limit of requests, not the service's. */
+export class TooManyRequests extends HttpApiError.Problem<TooManyRequests>()(
+  "TooManyRequests",
+  {
+    type: "urn:order-service:too-many-requests",
+    status: 429,
+    title: "Too many requests",
+  },
+  { retry_after_seconds: Schema.Int },
 ) {}

@@ -19,6 +19,7 @@ import {
   SubscriptionNotFound,
   TooManySubscriptions,
 } from "../domain/SubscriptionRefusals.ts";
+import { KeyAccess, NeededScope } from "./Access.ts";
 import { EventType } from "./CloudEvent.ts";
 import { BodyTooLarge, EventsOff, NotJson, Unavailable } from "./Problems.ts";
 
@@ -216,6 +217,8 @@ export class SubscriptionsApi extends HttpApiGroup.make("subscriptions")
     ),
   )
   .middleware(HttpApiMiddleware.ProblemDetails)
+  .middleware(KeyAccess)
+  .annotate(NeededScope, "orders:operate")
   .annotateMerge(
     OpenApi.annotations({
       title: "Subscriptions",

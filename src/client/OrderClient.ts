@@ -76,10 +76,11 @@ import {
   Effect,
   Layer,
   Option,
+  type Redacted,
   Schema,
   Stream,
 } from "effect";
-import { FetchHttpClient, HttpClient } from "effect/http";
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http";
 import {
   HttpApiClient,
   type HttpApiEndpoint,
@@ -102,6 +103,11 @@ import {
 export interface OrderClientOptions {
   /** Where the service is, as `http://localhost:8000`; a path in it is kept. */
   readonly baseUrl: string | URL;
+  /**
+   * A key of the service (`osk_...`), where it needs one; it is sent with each
+   * request, and logs show it as `<redacted>`.
+   */
+  readonly key?: Redacted.Redacted | string | undefined;
   /** The time each sending of a request has to be answered; 10 seconds unless said. */
   readonly timeout?: Duration.Input | undefined;
   /** What differs from `defaultPolicy`; `{ times: 0 }` never sends again. */
@@ -167,9 +173,13 @@ const allOrders =
 const readOrder = Schema.decodeEffect(PlaceOrder, { errors: "all" });
 
 const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
-  const { timeout = "10 seconds" } = options;
+  const { key, timeout = "10 seconds" } = options;
   const policy = { ...defaultPolicy, ...options.retry };
-  const anyClient = yield* HttpClient.HttpClient;
+  const keyless = yield* HttpClient.HttpClient;
+  const anyClient =
+    key === undefined
+      ? keyless
+      : HttpClient.mapRequest(keyless, HttpClientRequest.bearerToken(key));
   const httpClient = answeredWithin(timeout)(anyClient);
   const patientClient = retryTransient(policy)(httpClient);
   const orders = yield* HttpApiClient.group(Api, {
@@ -199,9 +209,16 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
     baseUrl: options.baseUrl,
     httpClient,
   });
+  const keys = yield* HttpApiClient.group(Api, {
+    group: "keys",
+    baseUrl: options.baseUrl,
+    // Sent once: each request may make a key.
+    httpClient,
+  });
   return OrderClient.of({
     orders,
     events: { list },
+    keys,
     health,
     eventStream: (query = {}) =>
       listen(
@@ -228,6 +245,8 @@ export class OrderClient extends Context.Service<
   {
     readonly orders: Endpoints["orders"];
     readonly events: Pick<Endpoints["events"], "list">;
+    /** Makes, lists, rolls and revokes keys; needs the scope `admin`. */
+    readonly keys: Endpoints["keys"];
     readonly health: Endpoints["health"];
     /**
      * What happens to orders, as it happens: for ever, and over connections

@@ -7,8 +7,14 @@ import { Database } from "../persistence/Database.ts";
 export const logListening = (base: string) =>
   Effect.logInfo(`listening on ${base}`);
 
+/** What is ready: where the orders are, in words, and whether it needs keys. */
+export interface Ready {
+  readonly data: string;
+  readonly access: "open" | "keys";
+}
+
 /** @param base where it is served; left out when that is not known */
-export const logReady = (data: string, base: string | undefined) =>
+export const logReady = ({ access, data }: Ready, base: string | undefined) =>
   Effect.logInfo(
     base === undefined
       ? `ready\n  Data  ${data}`
@@ -16,19 +22,17 @@ export const logReady = (data: string, base: string | undefined) =>
   API   ${base}/api/orders/
   Docs  ${base}/docs
   Data  ${data}
-  Try   curl -i ${base}/api/orders/ -H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`,
+  Try   curl -i ${base}/api/orders/ ${access === "open" ? "" : "-H 'authorization: Bearer osk_...' "}-H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`,
   );
 
-export interface AnnouncementOptions {
-  /** Where the orders are, in words. */
-  readonly data: string;
+export interface AnnouncementOptions extends Ready {
   /** Who says it for all instances, if there is somebody. */
   readonly supervisor:
     | { readonly tellReady: (base: string) => Effect.Effect<void> }
     | undefined;
 }
 
-export const layer = ({ data, supervisor }: AnnouncementOptions) =>
+export const layer = ({ supervisor, ...ready }: AnnouncementOptions) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer;
@@ -49,7 +53,7 @@ export const layer = ({ data, supervisor }: AnnouncementOptions) =>
                 Effect.logInfo("instance ready"),
                 supervisor.tellReady(base),
               )
-            : logReady(data, base),
+            : logReady(ready, base),
         ),
         Effect.forkScoped,
       );

@@ -11,7 +11,9 @@ import {
 } from "effect/http";
 import { HttpApiError } from "effect/http-api";
 import { PathNotFound } from "../api/Problems.ts";
+import { withoutKeys } from "../domain/ApiKey.ts";
 import { reservedOrderIds } from "../domain/Order.ts";
+import { askerOf } from "./Askers.ts";
 import * as Browsers from "./Browsers.ts";
 
 const requestSeconds = Metric.histogram("http_request_seconds", {
@@ -51,7 +53,7 @@ const problemOf = (
   if (reason === "RouteNotFound") {
     return HttpServerRespondable.toResponse(
       new PathNotFound({
-        detail: `There is nothing at ${pathOf(request)}: see /docs for what there is.`,
+        detail: `There is nothing at ${withoutKeys(pathOf(request))}: see /docs for what there is.`,
       }),
     );
   }
@@ -99,7 +101,7 @@ const orderIdIn = (path: string): string | undefined => {
   const id = /^\/api\/orders\/([^/]+)/.exec(path)?.[1];
   if (id === undefined || reservedOrderIds.has(id)) return undefined;
   try {
-    return decodeURIComponent(id);
+    return withoutKeys(decodeURIComponent(id));
   } catch {
     return id;
   }
@@ -141,6 +143,7 @@ export const make =
         (given) => {
           const took = clock.currentTimeMillisUnsafe() - start;
           const path = pathOf(request);
+          const asker = askerOf(request);
           const response = Browsers.guarded(path, given);
           const { status } = response;
           requestSeconds.updateUnsafe(took / 1000, context);
@@ -148,10 +151,13 @@ export const make =
           return Effect.andThen(
             Effect.logWithLevel(levelOf(status, path))("request", {
               method: request.method,
-              path,
+              path: withoutKeys(path),
               order_id: orderIdIn(response.headers.location ?? path),
               status,
               ms: took,
+              actor: asker?.actor,
+              key_id: asker?.key_id,
+              refused: asker?.refused,
             }),
             Effect.map(isDraining, (draining) =>
               draining

@@ -2,9 +2,11 @@
 import { type ByteSize, Effect, Layer } from "effect";
 import {
   HttpIncomingMessage,
+  HttpMiddleware,
   HttpRouter,
   HttpServerRespondable,
   HttpServerResponse,
+  UrlParams,
 } from "effect/http";
 import {
   HttpApiBuilder,
@@ -12,9 +14,16 @@ import {
   HttpApiScalar,
 } from "effect/http-api";
 import { PrometheusMetrics } from "effect/observability";
+import { pages } from "../api/Access.ts";
 import { Api } from "../api/Api.ts";
 import { MethodNotAllowed } from "../api/Problems.ts";
+import { withoutKeys } from "../domain/ApiKey.ts";
 import { Readiness } from "../orders/Readiness.ts";
+import {
+  AccessCheck,
+  type AccessOptions,
+  layerKeyAccess,
+} from "./AccessCheck.ts";
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
 import * as Bodies from "./Bodies.ts";
@@ -24,11 +33,12 @@ import * as EventsHttp from "./EventsHttp.ts";
 import * as HealthHttp from "./HealthHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { KeptPages } from "./KeptPages.ts";
+import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
-export interface HttpAppOptions {
+export interface HttpAppOptions extends AccessOptions {
   /** Bytes; larger bodies are answered 413. */
   readonly maxBodySize: ByteSize.ByteSize;
   /** Bytes of bodies in memory at once; more wait, and then are answered 503. */
@@ -45,6 +55,7 @@ const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
   Layer.provide([
     OrdersHttp.layer,
     EventsHttp.layer,
+    KeysHttp.layer,
     SubscriptionsHttp.layer,
     HealthHttp.layer,
   ]),
@@ -84,7 +95,7 @@ const methodsByPath = () => {
       add(endpoint.path, endpoint.method);
     }
   }
-  for (const path of ["/openapi.json", "/docs", "/metrics"]) add(path, "GET");
+  for (const path of Object.keys(pages)) add(path, "GET");
   return methods;
 };
 
@@ -116,11 +127,12 @@ const edge = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { isDraining } = yield* Readiness;
     const browsers = yield* Browsers;
+    const access = yield* AccessCheck;
     const kept = yield* KeptPages;
     const placing = yield* Placing;
     const edge = Edge.make(isDraining);
     yield* router.addGlobalMiddleware((app) =>
-      edge(browsers.before(placing.before(kept.before(app)))),
+      edge(browsers.before(access.before(placing.before(kept.before(app))))),
     );
   }),
 );
@@ -137,12 +149,27 @@ const routerConfig = {
   maxParamLength: 16_384,
 };
 
+/**
+ * What traces do not tell: whatever callers write in a query (there may be a key
+ * in it, by mistake), and requests with a key in their path. Headers that carry
+ * keys are hidden by Effect.
+ */
+const untold = Layer.mergeAll(
+  Layer.succeed(UrlParams.CurrentRedactedNames, [/^/]),
+  Layer.succeed(
+    HttpMiddleware.TracerDisabledWhen,
+    ({ url }) => withoutKeys(url) !== url,
+  ),
+);
+
 /** Serves all of it with the `HttpServer` at hand. */
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
       Layer.provide([
         Browsers.layer(options.allowedHosts),
+        AccessCheck.layer(options, routerConfig),
+        layerKeyAccess(options.access),
         KeptPages.layer,
         Placing.layer,
       ]),
@@ -151,6 +178,7 @@ export const layer = (options: HttpAppOptions) =>
     { routerConfig, disableLogger: true, disableListenLog: true },
   ).pipe(
     Layer.provide([
+      untold,
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
       Layer.sync(Bodies.Bodies, () => Bodies.make(Number(options.maxBodies))),
       options.readSmallBody === undefined

@@ -50,6 +50,13 @@ const refusalOf = (
  */
 const negligibleBody = 4_096;
 
+/** Whether a request has a body, where that may be left out. */
+export const isSent = ({
+  headers,
+}: HttpServerRequest.HttpServerRequest): boolean =>
+  headers["transfer-encoding"] !== undefined ||
+  Number(headers["content-length"] ?? 0) > 0;
+
 /**
  * Works with the body as JSON. A number that a JavaScript number cannot hold
  * exactly is a `LosslessNumber`.

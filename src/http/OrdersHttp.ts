@@ -27,11 +27,7 @@ const decodeRetryOrders = Schema.decodeUnknownEffect(RetryOrders, {
 const readRetryOrders = Effect.fnUntraced(function* (
   request: HttpServerRequest.HttpServerRequest,
 ) {
-  const { headers } = request;
-  const hasBody =
-    headers["transfer-encoding"] !== undefined ||
-    Number(headers["content-length"] ?? 0) > 0;
-  if (!hasBody) return {};
+  if (!JsonBody.isSent(request)) return {};
   return yield* JsonBody.use(request, (body) =>
     Effect.mapError(decodeRetryOrders(body), toBadRequest),
   );

@@ -130,7 +130,14 @@ describe("the OpenAPI document", () => {
         const asked = `${method} ${path}`;
         const isProbe = path.startsWith("/health/");
         assert.strictEqual("421" in responses, !isProbe, asked);
-        assert.strictEqual("403" in responses, method !== "get", asked);
+        assert.strictEqual("403" in responses, !isProbe, asked);
+        assert.strictEqual("401" in responses, !isProbe, asked);
+        assert.strictEqual("429" in responses, !isProbe, asked);
+        assert.strictEqual(
+          JSON.stringify(responses["403"] ?? {}).includes("CrossSite"),
+          method !== "get",
+          asked,
+        );
       }
     }
   });

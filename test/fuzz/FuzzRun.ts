@@ -23,6 +23,8 @@ export interface FuzzOptions {
   readonly seed: number;
   readonly requests: number;
   readonly connections: number;
+  /** A key that each request shows; raw bytes, which cannot, are then left out. */
+  readonly key?: string;
 }
 
 interface Finding {
@@ -86,7 +88,7 @@ export class FuzzRun {
     let connection: Connection | undefined;
     while (this.#next < requests) {
       const index = this.#next;
-      if (index % rawShare === 0) {
+      if (index % rawShare === 0 && this.#options.key === undefined) {
         this.#next += 1;
         await this.#raw(index);
         continue;
@@ -97,9 +99,13 @@ export class FuzzRun {
       while (
         batch.length < size &&
         this.#next < requests &&
-        (batch.length === 0 || this.#next % rawShare !== 0)
+        (batch.length === 0 ||
+          this.#next % rawShare !== 0 ||
+          this.#options.key !== undefined)
       ) {
-        const sent = this.#maker.make(this.#next, this.book.cursors);
+        const sent = this.#withKey(
+          this.#maker.make(this.#next, this.book.cursors),
+        );
         this.#next += 1;
         if (this.#endsItsConnection(sent)) {
           last = sent;
@@ -122,6 +128,20 @@ export class FuzzRun {
       }
     }
     connection?.close();
+  }
+
+  #withKey(sent: Sent): Sent {
+    const { key } = this.#options;
+    return key === undefined
+      ? sent
+      : {
+          ...sent,
+          // The first of two counts, and odd ones are made, too.
+          headers: [
+            ...sent.headers.filter(([name]) => name !== "Authorization"),
+            ["Authorization", `Bearer ${key}`],
+          ],
+        };
   }
 
   /** Others are pipelined with each other; these would take them along. */

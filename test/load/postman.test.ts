@@ -107,13 +107,13 @@ describe("the Postman collection", () => {
         const path = request?.url
           .replace("{{base_url}}", "")
           .replace(/\?.*/, "")
-          .replace(/\{\{\w+\}\}/g, ":order_id");
+          .replace(/\{\{\w+\}\}/g, ":id");
         return `${request?.method} ${path}`;
       }),
     );
     const endpoints = Object.values(Api.groups).flatMap((group) =>
       Object.values(group.endpoints).map(
-        ({ method, path }) => `${method} ${path}`,
+        ({ method, path }) => `${method} ${path.replace(/:\w+/g, ":id")}`,
       ),
     );
     assert.isAtLeast(endpoints.length, 8);
@@ -166,6 +166,18 @@ describe.each(runtimes)(
       withService(runtime, { PROCESSING_TIME: "0 millis" }, async (url) => {
         assert.deepStrictEqual(failuresOf(await run(url)), []);
       }));
+
+    it("passes where access is closed, with a key of all scopes", () => {
+      const key = "a-secret-of-at-least-32-characters";
+      return withService(
+        runtime,
+        { ACCESS: "keys", ADMIN_KEY: key, PROCESSING_TIME: "0 millis" },
+        async (url) => {
+          const summary = await run(url, { variables: { key } });
+          assert.deepStrictEqual(failuresOf(summary), []);
+        },
+      );
+    });
 
     it("retries an order that has failed", () =>
       withService(

@@ -1,0 +1,127 @@
+/**
+ * Which scope each request needs. An endpoint says it by an annotation, or its
+ * group does for all of its endpoints; one of which neither does is an error
+ * when the table is made, which is at start.
+ */
+import { Context, Option, Schema } from "effect";
+import {
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity,
+  OpenApi,
+} from "effect/http-api";
+import type { Scope } from "../domain/Scope.ts";
+import { KeyRequired, ScopeMissing, TooManyRequests } from "./Problems.ts";
+
+/** What a request needs: a key with this scope, or none. */
+export type Needed = Scope | "anybody";
+
+/** The annotation. */
+export class NeededScope extends Context.Service<NeededScope, Needed>()(
+  "api/NeededScope",
+) {}
+
+export const bearer = HttpApiSecurity.bearer.pipe(
+  HttpApiSecurity.annotateMerge(
+    OpenApi.annotations({
+      description:
+        "A key of this service, as `Authorization: Bearer osk_...`. Where access is open (`ACCESS=open`), none is needed.",
+      format: "osk_",
+    }),
+  ),
+);
+
+/** A 401 with its header. */
+const Unauthorized = KeyRequired.pipe(
+  HttpApiSchema.encodeToWithHeaders(
+    {
+      body: KeyRequired,
+      headers: {
+        "www-authenticate": Schema.String.annotate({
+          description: "`Bearer`, with the `error` if a key was sent.",
+        }),
+      },
+    },
+    {
+      decode: ({ body }) => body,
+      encode: (problem) => ({
+        body: problem,
+        headers: { "www-authenticate": "Bearer" },
+      }),
+    },
+  ),
+);
+
+/** A 429 with its header. */
+const Limited = TooManyRequests.pipe(
+  HttpApiSchema.encodeToWithHeaders(
+    {
+      body: TooManyRequests,
+      headers: { "retry-after": Schema.NumberFromString },
+    },
+    {
+      decode: ({ body }) => body,
+      encode: (problem) => ({
+        body: problem,
+        headers: { "retry-after": problem.retry_after_seconds },
+      }),
+    },
+  ),
+);
+
+/**
+ * Declares that a group's requests need keys. They are looked at before the
+ * router (`http/AccessCheck`); what is behind it looks once more.
+ */
+export class KeyAccess extends HttpApiMiddleware.Service<KeyAccess>()(
+  "api/KeyAccess",
+  { security: { key: bearer }, error: [Unauthorized, ScopeMissing, Limited] },
+) {}
+
+/** What answers beside the API, to GET. */
+export const pages: Readonly<Record<string, Needed>> = {
+  "/openapi.json": "orders:read",
+  "/docs": "orders:read",
+  "/metrics": "orders:read",
+};
+
+/** A request, and what it needs. */
+export interface Rule {
+  readonly method: string;
+  readonly path: string;
+  readonly needed: Needed;
+}
+
+/** As much of endpoints and groups as is looked at here. */
+interface Annotated {
+  readonly annotations: Context.Context<never>;
+}
+interface Endpoint extends Annotated {
+  readonly method: string;
+  readonly path: string;
+}
+interface Group extends Annotated {
+  readonly endpoints: Readonly<Record<string, Endpoint>>;
+}
+
+export const neededBy = (endpoint: Endpoint, group: Annotated): Needed =>
+  Option.getOrElse(
+    Option.orElse(Context.getOption(endpoint.annotations, NeededScope), () =>
+      Context.getOption(group.annotations, NeededScope),
+    ),
+    () => {
+      throw new Error(
+        `${endpoint.method} ${endpoint.path} does not say which scope it needs: annotate it, or its group, with NeededScope.`,
+      );
+    },
+  );
+
+/** The rules of groups of endpoints. */
+export const rulesOf = (groups: Iterable<Group>): ReadonlyArray<Rule> =>
+  Array.from(groups).flatMap((group) =>
+    Object.values(group.endpoints).map((endpoint) => ({
+      method: endpoint.method,
+      path: endpoint.path,
+      needed: neededBy(endpoint, group),
+    })),
+  );

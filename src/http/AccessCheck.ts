@@ -1,0 +1,345 @@
+/**
+ * Whether a request may pass: who sends it (`access/Access`), whether the key
+ * has the scope (`api/Access`), and whether there were too many. One step before
+ * the router and all that answers beside it, and closed: what is in no table
+ * needs a key, too.
+ *
+ * Behind the router each endpoint of the API is looked at once more (`layer` of
+ * `KeyAccess`), so that no way of writing a path leads past the table.
+ */
+import { Context, Effect, Layer, Stream } from "effect";
+import {
+  FindMyWay,
+  HttpBody,
+  HttpServerRequest,
+  HttpServerRespondable,
+  HttpServerResponse,
+} from "effect/http";
+import type { IpNetwork } from "effect/net";
+import {
+  Access,
+  badKeysLimit,
+  type Caller,
+  type Verdict,
+} from "../access/Access.ts";
+import { type Taken, TokenBuckets } from "../access/TokenBuckets.ts";
+import {
+  KeyAccess,
+  type Needed,
+  neededBy,
+  pages,
+  type Rule,
+} from "../api/Access.ts";
+import { rules } from "../api/Api.ts";
+import {
+  KeyRequired,
+  ScopeMissing,
+  TooManyRequests,
+  type UnavailableProblem,
+} from "../api/Problems.ts";
+import type { RateLimit } from "../domain/RateLimit.ts";
+import type { Scope } from "../domain/Scope.ts";
+import { Actor } from "../persistence/EventLog.ts";
+import * as SteadyClock from "../processor/SteadyClock.ts";
+import { orUnavailable } from "./Admission.ts";
+import * as Askers from "./Askers.ts";
+import * as ClientAddress from "./ClientAddress.ts";
+
+export interface AccessOptions {
+  readonly access: "open" | "keys";
+  /** Of each key without one of its own, or address; left out, there is none. */
+  readonly rateLimit: RateLimit | undefined;
+  /** Whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: ReadonlyArray<IpNetwork.IpNetwork>;
+}
+
+type Request = HttpServerRequest.HttpServerRequest;
+type Response = HttpServerResponse.HttpServerResponse;
+
+/** What requests need, found as the router finds their endpoints. */
+export const tableOf = (
+  rules: ReadonlyArray<Rule>,
+  config: Partial<FindMyWay.RouterConfig>,
+) => {
+  const table = FindMyWay.make<Needed>(config);
+  for (const { method, needed, path } of rules) {
+    table.on(method, path as FindMyWay.PathInput, needed);
+  }
+  for (const [path, needed] of Object.entries(pages)) {
+    table.on("GET", path as FindMyWay.PathInput, needed);
+  }
+  return (method: string, url: string): Needed | undefined =>
+    (
+      table.find(method, url) ??
+      (method === "HEAD" ? table.find("GET", url) : undefined)
+    )?.handler;
+};
+
+/** The key in `Authorization: Bearer <key>`; the scheme's case is any. */
+const keyIn = (authorization: string | undefined): string | undefined => {
+  if (authorization === undefined) return undefined;
+  if (authorization.startsWith("Bearer ")) return authorization.slice(7).trim();
+  return /^bearer +(.*)$/i.exec(authorization)?.[1]?.trim();
+};
+
+type Refusal =
+  | KeyRequired
+  | ScopeMissing
+  | TooManyRequests
+  | UnavailableProblem;
+
+const refuse = (
+  refusal: Refusal,
+  headers: Readonly<Record<string, string>> = {},
+): Effect.Effect<Response> =>
+  Effect.map(HttpServerRespondable.toResponse(refusal), (response) =>
+    HttpServerResponse.setHeaders(response, {
+      ...headers,
+      ...("retry_after_seconds" in refusal
+        ? { "retry-after": String(refusal.retry_after_seconds) }
+        : {}),
+    }),
+  );
+
+const noKey = new KeyRequired({
+  detail:
+    "Send a key of this service, as `Authorization: Bearer osk_...`; whoever runs it makes them (POST /api/keys/).",
+});
+
+/** The same for each bad key: what it was before is not told. */
+const badKey = new KeyRequired({
+  detail:
+    "This is no key of this service, or none that is good any more. Look whether all of it was sent.",
+});
+
+const scopeMissing = (scope: Scope) =>
+  new ScopeMissing({
+    detail: `This needs a key with the scope ${scope}.`,
+    scope,
+  });
+
+const tooManyBadKeys = (seconds: number) =>
+  new TooManyRequests({
+    detail: `Too many bad keys were shown from this address (${badKeysLimit.limit} in ${badKeysLimit.windowSeconds} s): no other is looked at for ${seconds} s.`,
+    retry_after_seconds: seconds,
+  });
+
+const tooMany = (
+  { limit, windowSeconds }: RateLimit,
+  { retryAfterSeconds }: Taken,
+) =>
+  new TooManyRequests({
+    detail: `More than ${limit} requests in ${windowSeconds} s: ask again in ${retryAfterSeconds} s.`,
+    retry_after_seconds: retryAfterSeconds,
+  });
+
+/** draft-ietf-httpapi-ratelimit-headers-10. */
+const limitHeaders = (
+  { limit, windowSeconds }: RateLimit,
+  { remaining, resetSeconds }: Taken,
+) => ({
+  "ratelimit-policy": `"default";q=${limit};w=${windowSeconds}`,
+  ratelimit: `"default";r=${remaining};t=${resetSeconds}`,
+});
+
+/** Callers, and addresses, whose limits are remembered. */
+const limitedMax = 10_000;
+
+export class AccessCheck extends Context.Service<
+  AccessCheck,
+  {
+    /** Answers what is refused; `app` answers all else. */
+    before<E, R>(
+      app: Effect.Effect<Response, E, R>,
+    ): Effect.Effect<Response, E, R | Request>;
+  }
+>()("http/AccessCheck") {
+  static readonly layer = (
+    { access: mode, rateLimit, trustedProxies }: AccessOptions,
+    routerConfig: Partial<FindMyWay.RouterConfig>,
+  ) =>
+    Layer.effect(
+      AccessCheck,
+      Effect.gen(function* () {
+        const access = yield* Access;
+        const clock = yield* SteadyClock.current;
+        const find = tableOf(rules, routerConfig);
+        const addressOf = ClientAddress.make(trustedProxies);
+        const buckets = new TokenBuckets(limitedMax, () =>
+          clock.currentTimeMillisUnsafe(),
+        );
+
+        /** Lets it pass if it keeps to the limit, and says how much is left. */
+        const within = <E, R>(
+          limit: RateLimit,
+          who: string,
+          app: Effect.Effect<Response, E, R>,
+        ): Effect.Effect<Response, E, R> => {
+          const taken = buckets.take(who, limit);
+          const headers = limitHeaders(limit, taken);
+          return taken.isTaken
+            ? Effect.map(app, (response) =>
+                HttpServerResponse.setHeaders(response, headers),
+              )
+            : refuse(tooMany(limit, taken), headers);
+        };
+
+        const refused = (
+          request: Request,
+          why: string,
+          key_id: string | undefined,
+          answer: Effect.Effect<Response>,
+        ) => {
+          Askers.remember(request, {
+            actor: undefined,
+            key_id,
+            scopes: undefined,
+            refused: why,
+          });
+          return answer;
+        };
+
+        /** An answer that goes on ends when its key is not good any more. */
+        const whileGood =
+          (key: string) =>
+          (response: Response): Response =>
+            response.body._tag === "Stream"
+              ? HttpServerResponse.setBody(
+                  response,
+                  HttpBody.stream(
+                    Stream.interruptWhen(
+                      response.body.stream,
+                      access.untilBad(key),
+                    ),
+                    response.body.contentType,
+                    response.body.contentLength,
+                  ),
+                )
+              : response;
+
+        /** A good key was shown. */
+        const admit = <E, R>(
+          request: Request,
+          key: string,
+          caller: Caller,
+          needed: Needed | undefined,
+          app: Effect.Effect<Response, E, R>,
+        ): Effect.Effect<Response, E, R> => {
+          const { id, name, scopes } = caller;
+          const lacks =
+            needed !== undefined && needed !== "anybody" && !scopes.has(needed)
+              ? needed
+              : undefined;
+          Askers.remember(request, {
+            actor: name,
+            key_id: lacks && id,
+            scopes,
+            refused: lacks && "scope missing",
+          });
+          const answered: Effect.Effect<Response, E, R> =
+            lacks === undefined
+              ? needed === "orders:operate" || needed === "admin"
+                ? Effect.provideService(app, Actor, name)
+                : needed === "orders:read"
+                  ? Effect.map(app, whileGood(key))
+                  : app
+              : refuse(scopeMissing(lacks));
+          const limit = caller.rateLimit ?? rateLimit;
+          return limit === undefined ? answered : within(limit, id, answered);
+        };
+
+        const judge = <E, R>(
+          request: Request,
+          key: string,
+          verdict: Verdict,
+          needed: Needed | undefined,
+          app: Effect.Effect<Response, E, R>,
+        ) =>
+          verdict._tag === "Caller"
+            ? admit(request, key, verdict, needed, app)
+            : refused(
+                request,
+                `key ${verdict.reason}`,
+                verdict.id,
+                refuse(badKey, {
+                  "www-authenticate": 'Bearer error="invalid_token"',
+                }),
+              );
+
+        const withKey = <E, R>(
+          app: Effect.Effect<Response, E, R>,
+        ): Effect.Effect<Response, E, R | Request> =>
+          Effect.flatMap(
+            HttpServerRequest.HttpServerRequest,
+            (request): Effect.Effect<Response, E, R> => {
+              const needed = find(request.method, request.url);
+              if (needed === "anybody") return app;
+              const key = keyIn(request.headers.authorization);
+              if (key === undefined || key === "") {
+                return refused(
+                  request,
+                  "no key",
+                  undefined,
+                  refuse(noKey, { "www-authenticate": "Bearer" }),
+                );
+              }
+              const caller = access.known(key);
+              if (caller !== undefined) {
+                return admit(request, key, caller, needed, app);
+              }
+              return Effect.matchEffect(
+                orUnavailable(access.verify(key, addressOf(request))),
+                {
+                  onSuccess: (verdict) =>
+                    judge(request, key, verdict, needed, app),
+                  onFailure: (error): Effect.Effect<Response> =>
+                    error._tag === "TooManyBadKeys"
+                      ? refused(
+                          request,
+                          "too many bad keys",
+                          undefined,
+                          refuse(tooManyBadKeys(error.retryAfterSeconds)),
+                        )
+                      : refuse(error),
+                },
+              );
+            },
+          );
+
+        const withinLimit = <E, R>(
+          limit: RateLimit,
+          app: Effect.Effect<Response, E, R>,
+        ): Effect.Effect<Response, E, R | Request> =>
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+            if (find(request.method, request.url) === "anybody") return app;
+            const address = addressOf(request);
+            return address === undefined ? app : within(limit, address, app);
+          });
+
+        return AccessCheck.of({
+          before: (app) => {
+            if (mode === "keys") return withKey(app);
+            return rateLimit === undefined ? app : withinLimit(rateLimit, app);
+          },
+        });
+      }),
+    );
+}
+
+/** Looks once more, when the endpoint is known. */
+export const layerKeyAccess = (mode: AccessOptions["access"]) =>
+  Layer.succeed(KeyAccess, {
+    key: (answer, { endpoint, group }) =>
+      mode === "open"
+        ? answer
+        : Effect.flatMap(
+            HttpServerRequest.HttpServerRequest,
+            (request): typeof answer => {
+              const needed = neededBy(endpoint, group);
+              const isAllowed =
+                needed === "anybody" ||
+                Askers.askerOf(request)?.scopes?.has(needed) === true;
+              return isAllowed ? answer : refuse(scopeMissing(needed));
+            },
+          ),
+  });
