@@ -2,8 +2,8 @@
  * A map that holds what was set or asked for lately, and no more than twice
  * `max` entries. It has two generations: when the young one is full it becomes
  * the old one, and what was old is forgotten. Effect's `Cache` would bound the
- * same, but asks about a microsecond for each look (figures in the README), and
- * each request looks once or twice.
+ * same, but a look takes it half a microsecond instead of a twentieth, and each
+ * request looks once or twice.
  */
 export class RecentMap<V> {
   readonly #max: number;
