@@ -15,6 +15,8 @@ const unansweredMax = 10;
 export interface OrderLoadOptions {
   /** The service, without a slash at the end. */
   readonly url: string;
+  /** Sent with each order; left out where access is open. */
+  readonly key?: string | undefined;
   readonly connections: number;
   readonly durationSeconds: number;
   /** Orders a second, over all connections; as fast as can be if not set. */
@@ -109,7 +111,12 @@ export const run = (options: OrderLoadOptions) =>
     const load = autocannon({
       url: `${options.url}/api/orders/`,
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: {
+        "content-type": "application/json",
+        ...(options.key === undefined
+          ? {}
+          : { authorization: `Bearer ${options.key}` }),
+      },
       connections: options.connections,
       duration: options.durationSeconds,
       timeout: timeoutSeconds,

@@ -1,5 +1,5 @@
 /** The service that the tools in this folder talk to. */
-import { Effect } from "effect";
+import { Config, Effect } from "effect";
 import { CliError, Flag } from "effect/cli";
 import { OrderClient } from "../src/client/OrderClient.ts";
 
@@ -12,6 +12,14 @@ export const url = Flag.String("url").pipe(
     () => "a URL such as http://127.0.0.1:8000",
   ),
   Flag.map((given) => given.replace(/\/+$/, "")),
+);
+
+/** What is shown to it, where access is closed. */
+export const key = Flag.String("key").pipe(
+  Flag.withDescription("A key, where the service needs one (or ORDERS_KEY)"),
+  Flag.withFallbackConfig(Config.String("ORDERS_KEY")),
+  Flag.map((key): string | undefined => key),
+  Flag.withDefault(undefined),
 );
 
 const refuse = (message: string) =>

@@ -30,6 +30,7 @@ const count = (name: string) =>
 
 const flags = {
   url: Service.url,
+  key: Service.key,
   connections: count("connections").pipe(
     Flag.withDescription("Connections, each with one order under way (1000)"),
     Flag.withDefault(1000),
@@ -117,7 +118,7 @@ const load = Command.make(
     );
   }),
 ).pipe(
-  Command.provide(({ url }) => OrderClient.layer({ baseUrl: url })),
+  Command.provide(({ key, url }) => OrderClient.layer({ baseUrl: url, key })),
   Command.withDescription(
     "Places orders over many connections, as the reference system's load test does, then asks every order answered 201 back from the service. Fails when one is missing, and when any order was answered otherwise or not at all. Ctrl-C ends the load early; the orders are asked back all the same.",
   ),

@@ -13,6 +13,7 @@ const seed = Command.make(
   "seed",
   {
     url: Service.url,
+    key: Service.key,
     count: Flag.Int("count").pipe(
       Flag.withDescription("Orders to place (50)"),
       Flag.withDefault(50),
@@ -47,7 +48,9 @@ const seed = Command.make(
     );
   }),
 ).pipe(
-  Command.provide(({ url }) => OrderClient.layerFetch({ baseUrl: url })),
+  Command.provide(({ key, url }) =>
+    OrderClient.layerFetch({ baseUrl: url, key }),
+  ),
   Command.withDescription(
     "Places sample orders at a running service, over HTTP.",
   ),

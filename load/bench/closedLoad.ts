@@ -6,6 +6,7 @@ import { quantiles } from "./quantiles.ts";
 
 export interface ClosedLoad {
   readonly url: string;
+  readonly key?: string | undefined;
   readonly connections: number;
   readonly seconds: number;
 }
@@ -30,12 +31,13 @@ export interface ClosedLoadResult {
  */
 const openingMillis = 1000;
 
-const { connections, seconds, url } = given<ClosedLoad>();
+const { connections, key, seconds, url } = given<ClosedLoad>();
 const start = performance.now();
 const latencies: Array<number> = [];
 const result = await Effect.runPromise(
   OrderLoad.run({
     url,
+    key,
     connections,
     durationSeconds: seconds,
     rate: undefined,

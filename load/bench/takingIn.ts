@@ -4,6 +4,7 @@
  * while is slow for all of them.
  */
 
+import { randomUUID } from "node:crypto";
 import type { ClosedLoad, ClosedLoadResult } from "./closedLoad.ts";
 import * as Cpu from "./cpu.ts";
 import { ask, type Server, startServer } from "./processes.ts";
@@ -21,6 +22,8 @@ interface Contender {
   readonly server: Server;
   /** Its database, for those that keep their orders. */
   readonly database: string | undefined;
+  /** What its callers show. */
+  readonly key?: string | undefined;
   readonly rounds: Array<Round>;
   /** Orders answered 201, over all rounds. */
   takenIn: number;
@@ -31,6 +34,8 @@ interface Round extends ClosedLoadResult {
   readonly serviceCpu: number;
   readonly postgresCpu: number;
 }
+
+const withKeys = "this service, with keys";
 
 const usual = 100;
 const many = 1000;
@@ -45,7 +50,8 @@ const round = async (
   await bench.settle();
   const service = Cpu.ofProcess(pid);
   const postgres = bench.postgresCpu();
-  const load: ClosedLoad = { url, connections, seconds };
+  const { key } = contender;
+  const load: ClosedLoad = { url, key, connections, seconds };
   const result = await ask<ClosedLoadResult>("closedLoad.ts", load);
   const perOrder = (millis: number) => (millis * 1000) / result.orders;
   contender.takenIn += result.orders;
@@ -106,6 +112,14 @@ const startContenders = async (
     const server = await startService(bench, env, runtime);
     elsewhere.push(contender(`this service on ${runtime}`, server, database));
   }
+  const key = randomUUID();
+  const closed = await bench.database();
+  const keyed = await startService(bench, {
+    ...takingInOnly,
+    DATABASE_URL: closed,
+    ACCESS: "keys",
+    ADMIN_KEY: key,
+  });
   const plain = await fastify({});
   const queued = await fastify({ QUEUE: "graphile-worker" });
   return [
@@ -113,6 +127,7 @@ const startContenders = async (
     contender("this service", service, ours),
     contender("Fastify + pg", plain.server, plain.database),
     contender("Fastify + pg + graphile-worker", queued.server, queued.database),
+    { ...contender(withKeys, keyed, closed), key },
     ...elsewhere,
   ];
 };
@@ -180,6 +195,7 @@ export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
   const seconds = bench.quick ? 2 : 6;
   const rounds = bench.quick ? 3 : 5;
   const crowded: Array<Round> = [];
+  const keyed = contenders.find(({ name }) => name === withKeys);
   try {
     bench.progress("taking in: warming up");
     for (const contender of contenders) await warmUp(bench, contender);
@@ -229,6 +245,12 @@ export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
           name: `p99 with ${many} connections open, of that with ${usual}`,
           value: atMany.p99 / at.p99,
           limit: 5,
+          is: "at most",
+        },
+        {
+          name: "the service's CPU with keys, µs more",
+          value: medians(keyed?.rounds ?? []).service - at.service,
+          limit: 3,
           is: "at most",
         },
         {
