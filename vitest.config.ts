@@ -7,7 +7,7 @@ export default defineConfig({
     reporters: ["default", "./test/support/countReporter.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Two cores: more files at once would only wait for each other.
-    maxWorkers: 2,
+    // For two cores: many files wait for processes most of the time.
+    maxWorkers: 3,
   },
 });
