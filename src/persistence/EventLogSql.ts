@@ -14,9 +14,11 @@ import {
   type OrderEvent,
   statusAfter,
 } from "../domain/OrderEvent.ts";
+import { Refused } from "./Batching.ts";
 import { type EventLog, EventsGone, type EventsRead } from "./EventLog.ts";
 import * as LogHorizon from "./LogHorizon.ts";
 import { momentOf } from "./OrderLog.ts";
+import { RepositoryUnavailable } from "./OrderRepository.ts";
 import type { Statements } from "./Statements.ts";
 
 /** What is told beside an order's id, its user and the number of its attempt. */
@@ -48,10 +50,24 @@ const eventsMax = 1000;
 const wholeRecord = 999_999;
 
 /** For so long it is believed that the database is still the same. */
-const originMillis = 5_000;
+const originMillis = 15_000;
 
 /** How often it is looked again for what is about to be settled. */
 const looksMax = 3;
+
+/** Looks for the latest event, at most, and the pause between two. */
+const latestLooksMax = 100;
+const latestPauseSeconds = 0.02;
+
+/** Before all there is. */
+const start: EventPlace = { record: 0n, index: wholeRecord };
+
+const heldUpFromStart = new Refused(
+  new RepositoryUnavailable({
+    reason:
+      "a transaction that is open holds up the readers of events, and nothing is known yet of what came before it",
+  }),
+);
 
 const moment = momentOf("order_events_seq");
 
@@ -216,25 +232,38 @@ export const make = (
     };
   });
 
-  const latestOnce = Effect.suspend(() => {
-    const settledIn = asking();
-    return Effect.map(
-      sql<LogHorizon.Moment>`${sql.literal(moment)}`,
-      ([at]): EventPlace => ({
-        record: at === undefined ? 0n : settledIn(at),
-        index: wholeRecord,
-      }),
-    );
+  /**
+   * After all that was numbered when it was asked. A transaction that is open
+   * then is waited for, a little; after that it is what is known to be settled,
+   * which may be some time ago. A process that has just begun knows nothing: it
+   * says so where there are events, for else it would give all that is kept.
+   */
+  const latestNow = Effect.gen(function* () {
+    let wanted: bigint | undefined;
+    for (let looks = 1; ; looks += 1) {
+      const settledIn = asking();
+      const [at] = yield* sql<LogHorizon.Moment>`${sql.literal(moment)}`;
+      if (at === undefined) throw new Error("order_events_seq has no row");
+      const settledTo = settledIn(at);
+      wanted ??= at.last;
+      if (settledTo >= wanted || (settledTo > 0n && looks >= latestLooksMax)) {
+        return { record: settledTo, index: wholeRecord };
+      }
+      if (looks >= latestLooksMax) {
+        const seen = yield* sql`SELECT 1 FROM order_events ORDER BY no LIMIT 1`;
+        return seen.length > 0 ? heldUpFromStart : start;
+      }
+      if (looks >= looksMax) {
+        yield* sql`SELECT pg_sleep(${latestPauseSeconds}::float8)`;
+      }
+    }
   });
 
   /** Once for all who ask at the same time: a thousand may come back at once. */
   const latest = batched(
     "latestEvent",
     (asked: ReadonlyArray<void>) =>
-      Effect.map(
-        Effect.andThen(latestOnce, Effect.andThen(latestOnce, latestOnce)),
-        (place) => asked.map(() => place),
-      ),
+      Effect.map(latestNow, (place) => asked.map(() => place)),
     undefined,
     sql,
   ).one;
@@ -251,18 +280,25 @@ export const make = (
     return origin;
   });
 
-  const read = Effect.fnUntraced(function* (after: EventPlace, limit: number) {
-    const from = yield* origin;
-    let found = yield* readOnce(from, after, limit);
-    for (
-      let looks = 1;
-      found.events.length === 0 && found.mayBeMore && looks < looksMax;
-      looks += 1
-    ) {
-      found = yield* readOnce(from, after, limit);
-    }
-    return found as EventsRead;
-  });
+  const read = Effect.fnUntraced(
+    function* (after: EventPlace, limit: number) {
+      const from = yield* origin;
+      let found = yield* readOnce(from, after, limit);
+      for (
+        let looks = 1;
+        found.events.length === 0 && found.mayBeMore && looks < looksMax;
+        looks += 1
+      ) {
+        found = yield* readOnce(from, after, limit);
+      }
+      return found as EventsRead;
+    },
+    Effect.tapErrorTag("SqlError", () => {
+      // Whatever answers next may be another.
+      known = undefined;
+      return Effect.void;
+    }),
+  );
 
   return {
     isOn,
