@@ -99,6 +99,7 @@ const load = Command.make(
 
     const askedBack = yield* AskBack.run(placed.takenIn, {
       url: options.url,
+      key: options.key,
       wait: options.wait ? Duration.seconds(options.waitLimit) : undefined,
       onProgress: (soFar) => progress.tell(askBackLine(soFar)),
     });

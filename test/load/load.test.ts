@@ -189,6 +189,39 @@ describe("the load test", { timeout: 60_000 }, () => {
       Effect.runPromise,
     ));
 
+  it("shows its key where access is closed, and tells it to nobody", () =>
+    Effect.gen(function* () {
+      const database = yield* TestDatabase;
+      const key = "a-key-of-forty-characters-for-this-test-1";
+      const service = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          startService({
+            DATABASE_URL: database.url,
+            PROCESSING_TIME: "0 millis",
+            ACCESS: "keys",
+            ADMIN_KEY: key,
+          }),
+        ),
+        ({ stop }) => Effect.promise(() => stop("SIGKILL")),
+      );
+      yield* Effect.promise(async () => {
+        const { code, report, stderr, stdout } = await runLoad(
+          service.url,
+          1,
+          ...["--wait", "--key", key],
+        );
+        assert.strictEqual(code, 0, stderr);
+        const { taken_in } = report.orders;
+        assert.isAbove(taken_in, 0);
+        assert.strictEqual(report.asked_back.found, taken_in);
+        assert.notInclude(JSON.stringify(report) + stdout + stderr, key);
+      });
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(TestDatabase.layer),
+      Effect.runPromise,
+    ));
+
   it("fails when one order answered 201 is missing, and names it", async () => {
     let lost: string | undefined;
     await withServer(
