@@ -3,7 +3,7 @@
  * they are, which indexes they read, and what an update costs.
  */
 import { assert, layer } from "@effect/vitest";
-import { DateTime, Duration, Effect, Layer, Option } from "effect";
+import { DateTime, Duration, Effect, Layer, Option, Schedule } from "effect";
 import { SqlClient } from "effect/sql";
 import { UserId } from "../../src/domain/Order.ts";
 import { Partition } from "../../src/domain/Partition.ts";
@@ -310,6 +310,18 @@ const filled = Effect.gen(function* () {
     ORDER BY n DESC`;
   yield* sql`UPDATE partition_owners SET place = (
     SELECT max(seq) - ${undone} FROM orders)`;
+  // Other tests have transactions open on the same server: a count reads only
+  // what is settled, and all the rest at its end.
+  const repository = yield* OrderRepository;
+  const [row] = yield* sql<{ last: string }>`
+    SELECT max(seq)::text AS last FROM orders`;
+  yield* repository.readLog(partition, 0n, 1).pipe(
+    Effect.repeat({
+      until: ({ settledTo }) => settledTo >= BigInt(row?.last ?? 0),
+      schedule: Schedule.spaced("50 millis"),
+    }),
+    Effect.timeout("20 seconds"),
+  );
 });
 
 /** The index each statement is to read orders by; two for a join of both. */
