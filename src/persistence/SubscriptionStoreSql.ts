@@ -7,7 +7,6 @@ import { Duration, Effect, Layer, Option, Semaphore } from "effect";
 import type { SqlError } from "effect/sql";
 import { type Subscription, subscriptionsMax } from "../domain/Subscription.ts";
 import { Connections } from "./Connections.ts";
-import { RepositoryUnavailable } from "./OrderRepository.ts";
 import { at, atOrNull } from "./OrderRow.ts";
 import * as Statements from "./Statements.ts";
 import {
@@ -62,8 +61,11 @@ const subscriptionOf = (row: Row): Subscription => ({
   lag_seconds: row.lag_seconds,
 });
 
-/** Another instance took the slot that was free: so often it is tried again. */
-const triesMax = 10;
+/**
+ * Whoever makes a subscription holds this lock until it is committed, so that no
+ * two look for a free slot at once: a name of ours, as a number.
+ */
+const lockKey = 0x73756273;
 
 interface ClaimRow
   extends Omit<ClaimedSubscription, "place" | "wait" | "epoch"> {
@@ -77,7 +79,7 @@ interface ClaimRow
 const make = Effect.gen(function* () {
   const { apart, reading } = yield* Connections;
   const answer = yield* Statements.answering;
-  /** One at a time here, so that slots are fought for by instances only. */
+  /** One at a time here: who waits for the lock holds a connection. */
   const inserting = yield* Semaphore.make(1);
   const c = apart.literal(columns);
 
@@ -99,42 +101,36 @@ const make = Effect.gen(function* () {
       subscriptionOf,
     );
 
-  const isFull = answer(
-    Effect.map(
-      apart<{ n: bigint }>`SELECT count(*) AS n FROM subscriptions`,
-      ([row]) => Number(row?.n ?? 0) >= subscriptionsMax,
-    ),
-  );
-
   const changed = (
     rows: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>,
   ) => answer(Effect.map(rows, (rows) => rows.length > 0));
 
   return SubscriptionStore.of({
     insert: ({ id, place, secret, types, url }) =>
-      Effect.gen(function* () {
-        for (let tries = 0; tries < triesMax; tries += 1) {
-          const made = yield* changed(apart`
-            INSERT INTO subscriptions
-              (id, slot, url, types, secret, place, place_index, place_at)
-            SELECT ${id}::text, free.slot, ${url}::text, ${types}::text[],
-              ${secret}::text, ${String(place.record)}::text::bigint,
-              ${place.index}::integer,
-              ${place.at === undefined ? null : String(place.at)}::text::bigint
-            FROM generate_series(0, ${subscriptionsMax - 1}::integer)
-              AS free(slot)
-            WHERE NOT EXISTS (
-              SELECT FROM subscriptions AS s WHERE s.slot = free.slot)
-            ORDER BY free.slot LIMIT 1
-            ON CONFLICT (slot) DO NOTHING
-            RETURNING id`);
-          if (made) return yield* find(id);
-          if (yield* isFull) return Option.none();
-        }
-        return yield* new RepositoryUnavailable({
-          reason: "others are making subscriptions, too",
-        });
-      }).pipe(inserting.withPermit),
+      answer(
+        apart.withTransaction(
+          Effect.gen(function* () {
+            yield* apart`SELECT pg_advisory_xact_lock(${apart.literal(String(lockKey))})`;
+            const [made] = yield* apart`
+              INSERT INTO subscriptions
+                (id, slot, url, types, secret, place, place_index, place_at)
+              SELECT ${id}::text, free.slot, ${url}::text, ${types}::text[],
+                ${secret}::text, ${String(place.record)}::text::bigint,
+                ${place.index}::integer,
+                ${place.at === undefined ? null : String(place.at)}::text::bigint
+              FROM generate_series(0, ${subscriptionsMax - 1}::integer)
+                AS free(slot)
+              WHERE NOT EXISTS (
+                SELECT FROM subscriptions AS s WHERE s.slot = free.slot)
+              ORDER BY free.slot LIMIT 1
+              RETURNING id`;
+            return made !== undefined;
+          }),
+        ),
+      ).pipe(
+        Effect.flatMap((made) => (made ? find(id) : Effect.succeedNone)),
+        inserting.withPermit,
+      ),
     list: answer(
       Effect.map(
         reading<Row>`
