@@ -111,18 +111,7 @@ export const make = (
     untilWritten,
   }: Pick<EventLog["Service"], "isOn" | "keepDays" | "untilWritten">,
 ): EventLog["Service"] => {
-  let horizon = LogHorizon.make();
-
-  /** Up to where it is settled in the snapshot of a statement about to be sent. */
-  const asking = () => {
-    const settledIn = horizon.asking();
-    return (moment: LogHorizon.Moment) => {
-      if (moment.last >= horizon.settledTo()) return settledIn(moment);
-      // Another database, or what it was before: what was known is not true.
-      horizon = LogHorizon.make();
-      return 0n;
-    };
-  };
+  const { asking } = LogHorizon.make();
 
   /** The last number when it was last looked and not all was settled, and when. */
   let heldUp: { readonly last: bigint; readonly since: number } | undefined;

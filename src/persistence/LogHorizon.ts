@@ -11,6 +11,10 @@
  *
  * The `xmax` of a snapshot will not do for the next id: it is one above the last
  * transaction that has *ended*, and one that is open may have it, or a later one.
+ *
+ * Numbers only grow. A last number that is below what was settled when the statement
+ * was sent is that of another log: a database that was restored, or a replica that
+ * lacked the end.
  */
 
 /** What a statement says of the moment it ran at. */
@@ -33,26 +37,36 @@ export interface LogHorizon {
   readonly asking: () => (moment: Moment) => bigint;
 }
 
-export const make = (): LogHorizon => {
-  let settledTo = 0n;
+interface Known {
+  settledTo: bigint;
   /** A number read earlier, and the next id of a statement sent after that. */
-  let noted: { readonly last: bigint; next?: bigint } | undefined;
+  noted: { readonly last: bigint; next?: bigint } | undefined;
+}
+
+export const make = (): LogHorizon => {
+  let known: Known = { settledTo: 0n, noted: undefined };
   return {
-    settledTo: () => settledTo,
+    settledTo: () => known.settledTo,
     asking: () => {
-      const before = { noted, settledTo };
+      const then = known;
+      const { noted, settledTo } = then;
       return ({ last, next, xmin }) => {
-        let settled = before.settledTo;
-        if (before.noted !== undefined) {
-          // That of any statement sent after it was noted would do.
-          before.noted.next ??= next;
-          if (xmin >= before.noted.next && before.noted.last > settled) {
-            settled = before.noted.last;
-          }
+        // It was asked of a log that has been found to be another since.
+        if (then !== known) return 0n;
+        if (last < settledTo) {
+          // Another database, or what it was before: what was known is not true.
+          known = { settledTo: 0n, noted: undefined };
+          return 0n;
         }
-        if (settled > settledTo) settledTo = settled;
-        if (noted === undefined || noted.last <= settledTo) {
-          noted = { last };
+        let settled = settledTo;
+        if (noted !== undefined) {
+          // That of any statement sent after it was noted would do.
+          noted.next ??= next;
+          if (xmin >= noted.next && noted.last > settled) settled = noted.last;
+        }
+        if (settled > known.settledTo) known.settledTo = settled;
+        if (known.noted === undefined || known.noted.last <= known.settledTo) {
+          known.noted = { last };
         }
         return settled;
       };

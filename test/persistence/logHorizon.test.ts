@@ -112,6 +112,24 @@ describe("the horizon of the log", () => {
     assert.strictEqual(horizon.settledTo(), 5n);
     assert.strictEqual(at(9n, 10n, 10n), 7n);
   });
+
+  it("is forgotten where the log is another, not where an answer is overtaken", () => {
+    const horizon = LogHorizon.make();
+    const ask = horizon.asking;
+    ask()({ last: 5n, xmin: 8n, next: 8n });
+    const overtaken = ask();
+    ask()({ last: 6n, xmin: 8n, next: 8n });
+    assert.strictEqual(horizon.settledTo(), 5n);
+    // It was sent when nothing was settled, and read the number before.
+    overtaken({ last: 4n, xmin: 8n, next: 8n });
+    assert.strictEqual(horizon.settledTo(), 5n);
+    const ofThisLog = ask();
+    assert.strictEqual(ask()({ last: 3n, xmin: 9n, next: 9n }), 0n);
+    assert.strictEqual(horizon.settledTo(), 0n);
+    // What was sent before that says nothing of the log as it is now.
+    assert.strictEqual(ofThisLog({ last: 7n, xmin: 9n, next: 9n }), 0n);
+    assert.strictEqual(horizon.settledTo(), 0n);
+  });
 });
 
 layer(
