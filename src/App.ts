@@ -8,6 +8,7 @@ import { AppConfig, isLoopback, settingFaults } from "./AppConfig.ts";
 import { Access } from "./access/Access.ts";
 import * as FirstKey from "./access/FirstKey.ts";
 import { Keys } from "./access/Keys.ts";
+import * as ConsolePage from "./console/ConsolePage.ts";
 import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
@@ -104,6 +105,7 @@ const layer = <E>(
     maxInFlight: config.maxInFlight,
     allowedHosts: config.allowedHosts,
     readSmallBody: runtime.readSmallBody,
+    pages: ConsolePage.layer(runtime.consoleFiles),
   }).pipe(
     Layer.provideMerge(
       runtime.httpServer({

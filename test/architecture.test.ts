@@ -55,6 +55,7 @@ const below: Readonly<Record<string, ReadonlyArray<string>>> = {
   FetchService: ["App", "http", "processor", "platform"],
   App: [
     ...["AppConfig", "platform", "instances", "operations", "http", "events"],
+    "console",
     ...["access", "orders", "processor", "persistence", "api", "domain"],
   ],
   AppConfig: ["domain"],
@@ -65,6 +66,7 @@ const below: Readonly<Record<string, ReadonlyArray<string>>> = {
     ...["events", "access", "orders", "processor", "persistence", "api"],
     "domain",
   ],
+  console: ["api"],
   access: ["processor", "persistence", "domain"],
   events: ["processor", "persistence", "api", "domain"],
   orders: ["processor", "persistence", "domain"],

@@ -13,8 +13,11 @@ import {
 import type { Scope } from "../domain/Scope.ts";
 import { KeyRequired, ScopeMissing, TooManyRequests } from "./Problems.ts";
 
-/** What a request needs: a key with this scope, or none. */
-export type Needed = Scope | "anybody";
+/** What a request needs: a key with this scope, any key, or none. */
+export type Needed = Scope | "any key" | "anybody";
+
+export const isScope = (needed: Needed): needed is Scope =>
+  needed !== "any key" && needed !== "anybody";
 
 /** The annotation. */
 export class NeededScope extends Context.Service<NeededScope, Needed>()(
@@ -83,6 +86,9 @@ export const pages: Readonly<Record<string, Needed>> = {
   "/openapi.json": "orders:read",
   "/docs": "orders:read",
   "/metrics": "orders:read",
+  // The console, of which the sign-in is a part; what it shows, it asks for.
+  "/": "anybody",
+  "/console/*": "anybody",
 };
 
 /** A request, and what it needs. */

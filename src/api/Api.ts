@@ -10,6 +10,7 @@ import { HealthApi } from "./HealthApi.ts";
 import { KeysApi } from "./KeysApi.ts";
 import { OrdersApi } from "./OrdersApi.ts";
 import { CrossSite, Misdirected } from "./Problems.ts";
+import { SessionApi } from "./SessionApi.ts";
 import { SubscriptionsApi } from "./SubscriptionsApi.ts";
 
 /** What each request needs; an endpoint that does not say it fails the start. */
@@ -18,6 +19,7 @@ export const rules = Access.rulesOf([
   EventsApi,
   SubscriptionsApi,
   KeysApi,
+  SessionApi,
   HealthApi,
 ]);
 
@@ -26,6 +28,7 @@ export class Api extends HttpApi.make("order-service")
   .add(EventsApi)
   .add(KeysApi)
   .add(SubscriptionsApi)
+  .add(SessionApi)
   .add(HealthApi)
   .annotate(HttpApi.AdditionalSchemas, [CrossSite, Misdirected])
   .annotateMerge(

@@ -24,6 +24,7 @@ import {
 } from "../access/Access.ts";
 import { type Taken, TokenBuckets } from "../access/TokenBuckets.ts";
 import {
+  isScope,
   KeyAccess,
   type Needed,
   neededBy,
@@ -44,6 +45,7 @@ import * as SteadyClock from "../processor/SteadyClock.ts";
 import { orUnavailable } from "./Admission.ts";
 import * as Askers from "./Askers.ts";
 import * as ClientAddress from "./ClientAddress.ts";
+import * as KeyCookie from "./KeyCookie.ts";
 
 export interface AccessOptions {
   readonly access: "open" | "keys";
@@ -73,13 +75,6 @@ export const tableOf = (
       table.find(method, url) ??
       (method === "HEAD" ? table.find("GET", url) : undefined)
     )?.handler;
-};
-
-/** The key in `Authorization: Bearer <key>`; the scheme's case is any. */
-const keyIn = (authorization: string | undefined): string | undefined => {
-  if (authorization === undefined) return undefined;
-  if (authorization.startsWith("Bearer ")) return authorization.slice(7).trim();
-  return /^bearer +(.*)$/i.exec(authorization)?.[1]?.trim();
 };
 
 type Refusal =
@@ -227,7 +222,7 @@ export class AccessCheck extends Context.Service<
         ): Effect.Effect<Response, E, R> => {
           const { id, name, scopes } = caller;
           const lacks =
-            needed !== undefined && needed !== "anybody" && !scopes.has(needed)
+            needed !== undefined && isScope(needed) && !scopes.has(needed)
               ? needed
               : undefined;
           Askers.remember(request, {
@@ -274,7 +269,7 @@ export class AccessCheck extends Context.Service<
             (request): Effect.Effect<Response, E, R> => {
               const needed = find(request.method, request.url);
               if (needed === "anybody") return app;
-              const key = keyIn(request.headers.authorization);
+              const key = KeyCookie.keyIn(request.headers);
               if (key === undefined || key === "") {
                 return refused(
                   request,
@@ -336,10 +331,12 @@ export const layerKeyAccess = (mode: AccessOptions["access"]) =>
             HttpServerRequest.HttpServerRequest,
             (request): typeof answer => {
               const needed = neededBy(endpoint, group);
-              const isAllowed =
-                needed === "anybody" ||
-                Askers.askerOf(request)?.scopes?.has(needed) === true;
-              return isAllowed ? answer : refuse(scopeMissing(needed));
+              if (needed === "anybody") return answer;
+              const scopes = Askers.askerOf(request)?.scopes;
+              if (!isScope(needed)) return scopes ? answer : refuse(noKey);
+              return scopes?.has(needed)
+                ? answer
+                : refuse(scopeMissing(needed));
             },
           ),
   });

@@ -158,6 +158,28 @@ const docsHeaders = {
   ].join("; "),
 } as const;
 
+/**
+ * The console and its files: scripts and styles of this service alone, none of
+ * them in the page, so that nothing in an order can become one.
+ */
+const consoleHeaders = {
+  ...everywhere,
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ].join("; "),
+} as const;
+
+const isConsole = (path: string) =>
+  path === "/" || path.startsWith("/console/");
+
 const isDocs = (path: string) => path === "/docs" || path === "/docs/";
 
 /** An answer with what it says to a browser that shows it. */
@@ -167,7 +189,7 @@ export const guarded = (
 ): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.setHeaders(
     response,
-    isDocs(path) ? docsHeaders : dataHeaders,
+    isConsole(path) ? consoleHeaders : isDocs(path) ? docsHeaders : dataHeaders,
   );
 
 const askedBy = (request: HttpServerRequest.HttpServerRequest): Asked => {

@@ -36,6 +36,7 @@ import { KeptPages } from "./KeptPages.ts";
 import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
+import * as SessionHttp from "./SessionHttp.ts";
 import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
 export interface HttpAppOptions extends AccessOptions {
@@ -49,20 +50,24 @@ export interface HttpAppOptions extends AccessOptions {
   readonly allowedHosts: ReadonlyArray<string> | undefined;
   /** How small bodies are read, if not as the server does. */
   readonly readSmallBody: JsonBody.ReadSmallBody | undefined;
+  /** Routes of pages beside the API. */
+  readonly pages: Layer.Layer<never, never, HttpRouter.HttpRouter>;
 }
 
-const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([
-    OrdersHttp.layer,
-    EventsHttp.layer,
-    KeysHttp.layer,
-    SubscriptionsHttp.layer,
-    HealthHttp.layer,
-  ]),
-  Layer.provide(
-    HttpApiMiddleware.layerProblemDetails({ includeDetails: true }),
-  ),
-);
+const api = (access: AccessOptions["access"]) =>
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide([
+      OrdersHttp.layer,
+      EventsHttp.layer,
+      KeysHttp.layer,
+      SessionHttp.layer(access),
+      SubscriptionsHttp.layer,
+      HealthHttp.layer,
+    ]),
+    Layer.provide(
+      HttpApiMiddleware.layerProblemDetails({ includeDetails: true }),
+    ),
+  );
 
 /** Its script is in the page; its fonts would be fetched from the internet. */
 const docs = HttpApiScalar.layer(Api, {
@@ -165,7 +170,14 @@ const untold = Layer.mergeAll(
 /** Serves all of it with the `HttpServer` at hand. */
 export const layer = (options: HttpAppOptions) =>
   HttpRouter.serve(
-    Layer.mergeAll(api, docs, prometheus, otherMethods, edge).pipe(
+    Layer.mergeAll(
+      api(options.access),
+      docs,
+      prometheus,
+      options.pages,
+      otherMethods,
+      edge,
+    ).pipe(
       Layer.provide([
         Browsers.layer(options.allowedHosts),
         AccessCheck.layer(options, routerConfig),

@@ -1,13 +1,17 @@
 /**
- * Pages that are the same for everybody as long as the process lives: the docs
- * and the OpenAPI document. They are made and compressed when they are first
+ * Pages that are the same for everybody as long as the process lives: the docs,
+ * the OpenAPI document, the console. They are made and compressed when they are first
  * asked for, and kept: however many readers there are, there is one copy.
  */
 import { Context, Effect, Layer, Semaphore } from "effect";
 import { HttpServerRequest, HttpServerResponse } from "effect/http";
 import { isKnown } from "./OrderResponses.ts";
 
-const paths: ReadonlySet<string> = new Set(["/docs", "/openapi.json"]);
+const paths: ReadonlySet<string> = new Set(["", "/docs", "/openapi.json"]);
+
+/** Only what is answered 200 is kept, so there are as many as files. */
+const isKept = (path: string) =>
+  paths.has(path) || path.startsWith("/console/");
 
 interface KeptPage {
   readonly contentType: string;
@@ -110,9 +114,9 @@ export class KeptPages extends Context.Service<
           Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
             const { method, url } = request;
             const isAsked =
-              (url.startsWith("/docs") || url.startsWith("/openapi")) &&
+              !url.startsWith("/api/") &&
               (method === "GET" || method === "HEAD") &&
-              paths.has(pathOf(url));
+              isKept(pathOf(url));
             if (!isAsked) return app;
             const page = kept.get(pathOf(url));
             return page === undefined

@@ -108,6 +108,8 @@ export interface Runtime {
   ) => Layer.Layer<HttpClient.HttpClient>;
   /** Whether the host of a URL is seen to be private without resolving it. */
   readonly isPrivateHost: (hostname: string) => boolean;
+  /** The files of the console, by name. */
+  readonly consoleFiles: () => ReadonlyMap<string, string>;
   /** What other machines call this one. */
   readonly hostname: () => string;
   readonly processId: number;

@@ -9,6 +9,7 @@
  */
 import { NodeServices } from "@effect/platform-node";
 import { Effect, Layer } from "effect";
+import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
 import * as Postgres from "./Postgres.ts";
@@ -68,6 +69,7 @@ export const deno: Runtime = {
   embedded: Embedded.layer,
   httpClientTo: ReceiverClient.layer,
   isPrivateHost: PrivateAddresses.isPrivateHost,
+  consoleFiles: ConsoleFiles.read,
   hostname: Deno.hostname,
   processId: Deno.pid,
   isTerminal: Deno.stdout.isTerminal(),

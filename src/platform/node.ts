@@ -1,6 +1,7 @@
 /** Node.js. */
 import { hostname } from "node:os";
 import { NodeServices } from "@effect/platform-node";
+import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
 import * as NodeInstances from "./NodeInstances.ts";
@@ -20,6 +21,7 @@ export const node: Runtime = {
   embedded: Embedded.layer,
   httpClientTo: ReceiverClient.layer,
   isPrivateHost: PrivateAddresses.isPrivateHost,
+  consoleFiles: ConsoleFiles.read,
   hostname,
   processId: process.pid,
   isTerminal: process.stdout.isTTY === true,
