@@ -66,7 +66,7 @@ const below: Readonly<Record<string, ReadonlyArray<string>>> = {
     ...["events", "access", "orders", "processor", "persistence", "api"],
     "domain",
   ],
-  console: ["api"],
+  console: ["api", "domain"],
   access: ["processor", "persistence", "domain"],
   events: ["processor", "persistence", "api", "domain"],
   orders: ["processor", "persistence", "domain"],

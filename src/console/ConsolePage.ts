@@ -4,7 +4,12 @@
  */
 import { Effect } from "effect";
 import { HttpRouter, HttpServerResponse } from "effect/http";
+import { neededBy } from "../api/Access.ts";
 import { Api } from "../api/Api.ts";
+import { reservedOrderIds } from "../domain/Order.ts";
+import { eventTypes } from "../domain/OrderEvent.ts";
+import { OrderStatus } from "../domain/OrderStatus.ts";
+import { allScopes } from "../domain/Scope.ts";
 
 /** The files of the page by their names; `index.html` is the page. */
 export type ConsoleFiles = ReadonlyMap<string, string>;
@@ -19,15 +24,25 @@ const contentTypes: Readonly<Record<string, string>> = {
 const contentTypeOf = (name: string) =>
   contentTypes[name.slice(name.lastIndexOf(".") + 1)] ?? "text/plain";
 
-/** What the page may ask for, by the contract's names: `orders.list` ... */
+/** What the page knows of the service, as a module. */
 const contract = (): string => {
   const endpoints = Object.values(Api.groups).flatMap((group) =>
-    Object.values(group.endpoints).map(({ identifier, method, path }) => [
-      `${group.identifier}.${identifier}`,
-      { method, path },
-    ]),
+    Object.values(group.endpoints).map((endpoint) => {
+      const { identifier, method, path } = endpoint;
+      const needed = neededBy(endpoint, group);
+      return [`${group.identifier}.${identifier}`, { method, path, needed }];
+    }),
   );
-  return `export const endpoints = ${JSON.stringify(Object.fromEntries(endpoints), null, 2)};\n`;
+  const constants = {
+    endpoints: Object.fromEntries(endpoints),
+    statuses: OrderStatus.literals,
+    eventTypes,
+    scopes: allScopes,
+    reservedOrderIds: Array.from(reservedOrderIds),
+  };
+  return Object.entries(constants)
+    .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`)
+    .join("\n");
 };
 
 /** Serves the page; `read` gives its files. */
