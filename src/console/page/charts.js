@@ -6,13 +6,16 @@ import { html } from "htm/preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { extremesOf } from "./history.js";
-import { localTime } from "./time.js";
+import { clockOf, localTime } from "./time.js";
 
 /**
  * @typedef {object} Line
  * @property {string} name
  * @property {string} color the name of a CSS variable
  */
+
+/** What a chart spans, in seconds since 1970. */
+/** @typedef {readonly [number, number]} Range */
 
 /** Rows of a chart as a table, at most. */
 const tableRows = 30;
@@ -45,13 +48,31 @@ const useScheme = () => {
 };
 
 /**
+ * Values between two gaps have no line: they are points.
+ *
+ * @type {uPlot.Series.Points.Filter}
+ */
+const alone = ({ data }, line) => {
+  const column = data[line] ?? [];
+  const found = [];
+  for (let index = 0; index < column.length; index += 1) {
+    const isAlone =
+      (column[index - 1] ?? null) === null &&
+      (column[index + 1] ?? null) === null;
+    if (column[index] !== null && isAlone) found.push(index);
+  }
+  return found;
+};
+
+/**
  * @param {ReadonlyArray<Line>} lines
  * @param {(value: number) => string} format
  * @param {(index: number | undefined) => void} onHover
  * @param {{ width: number, height: number }} size
+ * @param {{ readonly current: Range }} range
  * @returns {uPlot.Options}
  */
-const optionsOf = (lines, format, onHover, size) => {
+const optionsOf = (lines, format, onHover, size, range) => {
   const axis = {
     stroke: variable("--faint"),
     grid: { stroke: variable("--line"), width: 1 },
@@ -67,9 +88,16 @@ const optionsOf = (lines, format, onHover, size) => {
       points: { size: 6 },
       drag: { x: false, y: false },
     },
-    scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+    scales: {
+      x: { range: () => [...range.current] },
+      y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] },
+    },
     axes: [
-      { ...axis, space: 70 },
+      {
+        ...axis,
+        space: 70,
+        values: (_, splits) => splits.map((split) => clockOf(split)),
+      },
       {
         ...axis,
         size: 56,
@@ -83,7 +111,7 @@ const optionsOf = (lines, format, onHover, size) => {
         label: name,
         stroke: variable(color),
         width: 1.5,
-        points: { show: false },
+        points: { size: 4, filter: alone },
       })),
     ],
     hooks: {
@@ -95,9 +123,11 @@ const optionsOf = (lines, format, onHover, size) => {
 /**
  * The lines themselves.
  *
- * @param {{ columns: ReadonlyArray<ReadonlyArray<number | null>>, lines: ReadonlyArray<Line>, format: (value: number) => string, onHover: (index: number | undefined) => void }} props
+ * @param {{ columns: ReadonlyArray<ReadonlyArray<number | null>>, lines: ReadonlyArray<Line>, format: (value: number) => string, onHover: (index: number | undefined) => void, range: Range }} props
  */
-const Lines = ({ columns, format, lines, onHover }) => {
+const Lines = ({ columns, format, lines, onHover, range }) => {
+  const spanned = useRef(range);
+  spanned.current = range;
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | undefined} */ (undefined));
   const isDark = useScheme();
@@ -113,7 +143,7 @@ const Lines = ({ columns, format, lines, onHover }) => {
       height: element.clientHeight,
     });
     plot.current = new uPlot(
-      optionsOf(lines, format, onHover, size()),
+      optionsOf(lines, format, onHover, size(), spanned),
       data,
       element,
     );
@@ -173,9 +203,9 @@ const inWords = (columns, lines, format) =>
 /**
  * A chart with its title, and what its lines are now or under the pointer.
  *
- * @param {{ title: string, columns: ReadonlyArray<ReadonlyArray<number | null>>, lines: ReadonlyArray<Line>, format: (value: number) => string }} props
+ * @param {{ title: string, columns: ReadonlyArray<ReadonlyArray<number | null>>, lines: ReadonlyArray<Line>, format: (value: number) => string, range: Range }} props
  */
-export const Chart = ({ columns, format, lines, title }) => {
+export const Chart = ({ columns, format, lines, range, title }) => {
   const id = useId();
   const [index, setIndex] = useState(
     /** @type {number | undefined} */ (undefined),
@@ -194,7 +224,7 @@ export const Chart = ({ columns, format, lines, title }) => {
       ${lines.map(({ color, name }, line) => html`<span><i style=${{ background: `var(${color})` }}></i>${name} <b>${valueAt(line)}</b></span>`)}
       <span class="faint">${at === undefined || at === null ? "" : localTime(at * 1000)}</span>
     </div>
-    <${Lines} columns=${columns} lines=${lines} format=${format} onHover=${setIndex} />
+    <${Lines} columns=${columns} lines=${lines} format=${format} range=${range} onHover=${setIndex} />
     <p class="unseen">${inWords(columns, lines, format)}</p>
     <details onToggle=${(/** @type {Event} */ event) => setTable(/** @type {HTMLDetailsElement} */ (event.currentTarget).open)}>
       <summary>As a table</summary>

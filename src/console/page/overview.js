@@ -115,8 +115,8 @@ const useChart = () => {
   return charts?.Chart;
 };
 
-/** @param {{ history: import("./history.js").History | undefined }} props */
-const Charts = ({ history }) => {
+/** @param {{ history: import("./history.js").History | undefined, span: import("./history.js").Span }} props */
+const Charts = ({ history, span }) => {
   const Chart = useChart();
   const flow = useMemo(
     () =>
@@ -133,12 +133,16 @@ const Charts = ({ history }) => {
       history && columnsOf(history, ["waiting_seconds", "completion_seconds"]),
     [history],
   );
+  const range = useMemo(() => {
+    const to = Date.now() / 1000;
+    return [to - spans[span].seconds, to];
+  }, [history, span]);
   if (Chart === undefined || flow === undefined || times === undefined) {
     return html`<div class="charts"><div class="chart empty"></div><div class="chart empty"></div></div>`;
   }
   return html`<div class="charts">
-    <${Chart} key="flow" title="Orders a second" columns=${flow} lines=${flowLines} format=${rateOf} />
-    <${Chart} key="times" title="How long orders take" columns=${times} lines=${timeLines} format=${lengthOf} />
+    <${Chart} key="flow" title="Orders a second" columns=${flow} lines=${flowLines} range=${range} format=${rateOf} />
+    <${Chart} key="times" title="How long orders take" columns=${times} lines=${timeLines} range=${range} format=${lengthOf} />
   </div>`;
 };
 
@@ -196,7 +200,7 @@ export const Overview = () => {
           html`<label><input type="radio" name="span" checked=${key === span} onChange=${() => setSpan(/** @type {import("./history.js").Span} */ (key))} />${name}</label>`,
       )}
     </fieldset>
-    <${Charts} history=${history.data} />
+    <${Charts} history=${history.data} span=${span} />
     ${
       processing.data !== undefined &&
       html`<${Receiver} receiver=${processing.data.receiver} />

@@ -10,6 +10,19 @@ const sameYear = new Intl.DateTimeFormat(undefined, {
   hour12: false,
 });
 
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hour12: false,
+});
+
+/**
+ * Hours and minutes in the reader's zone.
+ *
+ * @param {number} seconds since 1970
+ */
+export const clockOf = (seconds) => clock.format(seconds * 1000);
+
 const otherYear = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
   timeStyle: "medium",
@@ -45,9 +58,12 @@ export const Time = ({ at, none = "–" }) =>
  * @param {number} seconds
  */
 export const lengthOf = (seconds) => {
+  if (seconds === 0) return "0 s";
   if (seconds < 0.0095) return `${(seconds * 1000).toFixed(1)} ms`;
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95 && !Number.isInteger(seconds)) {
+    return `${seconds.toFixed(1)} s`;
+  }
   if (seconds < 119.5) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 120) return `${minutes} min`;
