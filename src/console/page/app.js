@@ -1,7 +1,8 @@
 /** The frame of the console: where one can go, who is signed in, and the page. */
 import { html, render } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useState } from "preact/hooks";
 import { connection } from "./connection.js";
+import { keepFocus } from "./focus.js";
 import { NoticeBar } from "./notice.js";
 import { Fault, Heading, Loading } from "./parts.js";
 import { hrefOf, useAddress } from "./router.js";
@@ -83,6 +84,7 @@ const Navigation = ({ page }) => {
 
 /** @param {{ address: import("./router.js").Address }} props */
 const Main = ({ address }) => {
+  const [broken, mend] = useErrorBoundary();
   const name =
     address.page === "orders" && address.id !== undefined
       ? "order"
@@ -94,6 +96,7 @@ const Main = ({ address }) => {
   );
   useEffect(() => {
     let isWanted = true;
+    mend();
     pages[name]?.().then(
       (Page) => isWanted && setKnown({ name, Page }),
       (fault) => isWanted && setKnown({ name, fault }),
@@ -104,6 +107,9 @@ const Main = ({ address }) => {
   }, [name]);
   if (!(name in pages)) {
     return html`<${Heading} title="No such page" /><p>Nothing has this address. <a href="#/">Overview</a></p>`;
+  }
+  if (broken instanceof Error) {
+    return html`<${Heading} title="Order service" /><${Fault} fault=${broken} />`;
   }
   if (known?.name !== name) return html`<${Loading} what="the page" />`;
   return known.Page === undefined
@@ -141,7 +147,6 @@ const Skip = () => {
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the page</a>`;
 };
 
-render(
-  html`<${Skip} /><${App} />`,
-  /** @type {HTMLElement} */ (document.getElementById("app")),
-);
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+keepFocus(root);
+render(html`<${Skip} /><${App} />`, root);

@@ -96,6 +96,7 @@ const optionsOf = (lines, format, onHover, size, range) => {
       {
         ...axis,
         space: 70,
+        size: 26,
         values: (_, splits) => splits.map((split) => clockOf(split)),
       },
       {

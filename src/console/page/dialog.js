@@ -1,6 +1,7 @@
 /** Questions that hold the page until they are answered. */
 import { html } from "htm/preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { focusHeading } from "./focus.js";
 
 /**
  * A dialog over the page. The browser keeps focus in it, closes it with Escape,
@@ -15,11 +16,8 @@ export const Dialog = ({ children, onClose, title }) => {
     const before = document.activeElement;
     ref.current?.showModal();
     return () => {
-      const target =
-        before?.isConnected === true && before !== document.body
-          ? before
-          : document.querySelector("h1");
-      /** @type {HTMLElement | null} */ (target)?.focus();
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      if (document.activeElement === document.body) focusHeading();
     };
   }, []);
   return html`<dialog ref=${ref} aria-labelledby=${id} onClose=${onClose}>

@@ -39,19 +39,24 @@ export const columnsOf = ({ samples, step_seconds: step }, names) => {
 };
 
 /**
- * Orders that became dead letters in the last hour.
+ * Orders that became dead letters in the last hour. Where nobody counted for a
+ * while, and since the last sample, it is by how much there are more of them.
  *
  * @param {History} history
+ * @param {number} failed how many there are now
  */
-export const deadLettersOfHour = ({ samples, step_seconds: step }) => {
-  const last = samples.at(-1);
-  if (last === undefined) return undefined;
-  const since = new Date(last.time).getTime() - 3_600_000;
+export const deadLettersOfHour = ({ samples, step_seconds: step }, failed) => {
+  const since = Date.now() - 3_600_000;
+  let before = samples[0]?.status_counts.FAILED ?? failed;
   let sum = 0;
-  for (const { failed_per_second: rate, time } of samples) {
-    if (new Date(time).getTime() > since) sum += (rate ?? 0) * step;
+  for (const { failed_per_second: rate, status_counts, time } of samples) {
+    const more = Math.max(0, status_counts.FAILED - before);
+    before = status_counts.FAILED;
+    if (new Date(time).getTime() > since) {
+      sum += rate === null ? more : rate * step;
+    }
   }
-  return sum;
+  return sum + Math.max(0, failed - before);
 };
 
 /**

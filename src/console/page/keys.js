@@ -146,7 +146,7 @@ const Made = ({
   onClose,
 }) => html`<section class="box warn" aria-label="The new key">
   <p><strong>The key, shown this once.</strong> The service keeps only its SHA-256.</p>
-  <${Copyable} block text=${made} what="the key" />
+  <${Copyable} text=${made} what="the key" />
   <button type="button" onClick=${onClose}>Done</button>
 </section>`;
 

@@ -6,7 +6,7 @@ import { reservedOrderIds } from "./contract.js";
 import { Confirm } from "./dialog.js";
 import { useAtMostEvery, useEvents, usePoll } from "./live.js";
 import { tell } from "./notice.js";
-import { Copyable, Facts, Fault, Heading, Loading, Status } from "./parts.js";
+import { CopyButton, Facts, Fault, Heading, Loading, Status } from "./parts.js";
 import { hrefOf } from "./router.js";
 import { lacking } from "./session.js";
 import { ago, counted, lengthOf, moneyOf, secondsSince, Time } from "./time.js";
@@ -65,10 +65,6 @@ const Why = ({ order }) => {
 /** @param {{ order: Order }} props */
 const OrderFacts = ({ order }) =>
   html`<${Facts} of=${[
-    [
-      "Order id",
-      html`<${Copyable} text=${order.order_id} what="the order id" />`,
-    ],
     ["Status", html`<${Status} is=${order.status} />`],
     [
       "User",
@@ -114,6 +110,7 @@ const Actions = ({ onDone, onFault, order }) => {
   /** @param {"retry" | "cancel"} action */
   const run = async (action) => {
     setAsked(false);
+    if (isDoing) return;
     setDoing(true);
     try {
       const params = { order_id: order.order_id };
@@ -135,7 +132,7 @@ const Actions = ({ onDone, onFault, order }) => {
     const { from, name } = actions[action];
     if (order.status !== from) return null;
     const scope = lacking(`orders.${action}`);
-    return html`<button type="button" class=${action === "retry" ? "primary" : "danger"} disabled=${scope !== undefined || isDoing} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${() => (action === "cancel" ? setAsked(true) : run(action))}>${name}</button>`;
+    return html`<button type="button" class=${action === "retry" ? "primary" : "danger"} disabled=${scope !== undefined} aria-busy=${isDoing} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${() => (action === "cancel" ? setAsked(true) : run(action))}>${name}</button>`;
   })}
   ${
     isAsked &&
@@ -175,6 +172,7 @@ export const OrderPage = ({ address }) => {
   return html`
     <${Heading} title=${`Order ${id}`}>
       <${Actions} order=${order} onDone=${polled.again} onFault=${setFault} />
+      <${CopyButton} text=${id} what="the order id" shown=${() => document.querySelector("h1")}>Copy id<//>
     <//>
     <${Fault} fault=${fault ?? polled.fault} />
     <${Why} order=${order} />

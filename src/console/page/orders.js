@@ -141,7 +141,7 @@ const None = ({ filter, isOlder }) => {
   }
   return html`<section class="box"><h2>No order yet</h2>
     <p>Place a first one from a terminal; it shows here at once:</p>
-    <${Copyable} block text=${placeCommand("ORD001")} what="the command" />
+    <${Copyable} text=${placeCommand("ORD001")} what="the command" />
   </section>`;
 };
 

@@ -104,12 +104,25 @@ const timeLines = [
   { name: "Placed to completed", color: "--chart-2" },
 ];
 
+/**
+ * The charts' library takes the browser's language for one that can be written
+ * in: on some machines it is none, such as `en-US@posix`.
+ */
+const mendLanguage = () => {
+  try {
+    Intl.getCanonicalLocales(navigator.language);
+  } catch {
+    Object.defineProperty(navigator, "language", { value: "en" });
+  }
+};
+
 /** The charts and their library come after the figures. */
 const useChart = () => {
   const [charts, setCharts] = useState(
     /** @type {typeof import("./charts.js") | undefined} */ (undefined),
   );
   useEffect(() => {
+    mendLanguage();
     import("./charts.js").then(setCharts);
   }, []);
   return charts?.Chart;
@@ -149,7 +162,7 @@ const Charts = ({ history, span }) => {
 const First = () => html`<section class="box" aria-label="Place a first order">
   <h2>No order yet</h2>
   <p>Place a first one from a terminal; it shows here at once:</p>
-  <${Copyable} block text=${placeCommand("ORD001")} what="the command" />
+  <${Copyable} text=${placeCommand("ORD001")} what="the command" />
   <p class="faint">Where access needs keys, add <code>-H 'authorization: Bearer osk_…'</code>. All else that can be asked is in <a href="/docs">the API's documentation</a>.</p>
 </section>`;
 
@@ -169,11 +182,11 @@ export const Overview = () => {
   );
   const history = usePoll(historyOf(span), historyMillis, [span]);
   const subscriptions = usePoll(subscriptionsNow, historyMillis, []);
-  const failedOfHour = useMemo(
-    () => history.data && deadLettersOfHour(history.data),
-    [history.data],
-  );
   const counts = metrics.data;
+  const failedOfHour =
+    history.data && counts
+      ? deadLettersOfHour(history.data, counts.status_counts.FAILED)
+      : undefined;
   const isEmpty =
     counts !== undefined &&
     statuses.every((status) => counts.status_counts[status] === 0);

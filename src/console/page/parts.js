@@ -1,6 +1,6 @@
 /** What all pages are made of. */
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { NoAnswer, Problem } from "./api.js";
 import { announce } from "./notice.js";
 
@@ -12,7 +12,8 @@ import { announce } from "./notice.js";
  */
 export const Heading = ({ children, title }) => {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
-  useEffect(() => {
+  // At once: later it would be taken from what the reader has gone to meanwhile.
+  useLayoutEffect(() => {
     document.title = `${title} · Order service`;
     // Not when the console is opened: then the reader is at its beginning.
     if (document.body.dataset.opened === "yes") ref.current?.focus();
@@ -79,13 +80,12 @@ const select = (element) => {
 };
 
 /**
- * Text that can be copied. Where a browser lets no page write to the clipboard
- * (an address without TLS that is not this machine), the text is selected.
+ * Copies a text. Where a browser lets no page write to the clipboard (an address
+ * without TLS that is not this machine), what is shown of it is selected.
  *
- * @param {{ text: string, what: string, block?: boolean }} props
+ * @param {{ text: string, what: string, shown: () => HTMLElement | null, children?: unknown }} props
  */
-export const Copyable = ({ block = false, text, what }) => {
-  const ref = useRef(/** @type {HTMLElement | null} */ (null));
+export const CopyButton = ({ children = "Copy", shown, text, what }) => {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;
@@ -96,16 +96,24 @@ export const Copyable = ({ block = false, text, what }) => {
     try {
       await navigator.clipboard.writeText(text);
       setCopied(true);
-      announce(`${what} copied`);
+      announce(`Copied ${what}`);
     } catch {
-      select(ref.current);
-      announce(`${what} selected: copy it with the keyboard`);
+      select(shown());
+      announce(`Selected ${what}: copy it with the keyboard`);
     }
   };
-  const button = html`<button type="button" class="small quiet copy" aria-label=${`Copy ${what}`} onClick=${copy}>${isCopied ? "Copied" : "Copy"}</button>`;
-  return block
-    ? html`<div class="copyable"><pre tabindex="0" ref=${ref}>${text}</pre>${button}</div>`
-    : html`<span class="copyable"><span class="text" ref=${ref}>${text}</span>${button}</span>`;
+  return html`<button type="button" class="small quiet copy" aria-label=${`Copy ${what}`} onClick=${copy}>${isCopied ? "Copied" : children}</button>`;
+};
+
+/**
+ * Text that can be copied.
+ *
+ * @param {{ text: string, what: string }} props
+ */
+export const Copyable = ({ text, what }) => {
+  const ref = useRef(/** @type {HTMLElement | null} */ (null));
+  return html`<div class="copyable"><pre tabindex="0" ref=${ref}>${text}</pre>
+    <${CopyButton} text=${text} what=${what} shown=${() => ref.current} /></div>`;
 };
 
 /**

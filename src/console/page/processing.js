@@ -20,6 +20,7 @@ const Control = ({ now, onDone, onFault }) => {
   const action = now.state === "PAUSED" ? "resume" : "pause";
   const scope = lacking(`processing.${action}`);
   const run = async () => {
+    if (isDoing) return;
     setDoing(true);
     try {
       const { state } = await call(`processing.${action}`);
@@ -36,7 +37,7 @@ const Control = ({ now, onDone, onFault }) => {
       onDone();
     }
   };
-  return html`<button type="button" class=${action === "resume" ? "primary" : "danger"} disabled=${scope !== undefined || isDoing} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${run}>${action === "resume" ? "Resume" : "Pause"}</button>`;
+  return html`<button type="button" class=${action === "resume" ? "primary" : "danger"} disabled=${scope !== undefined} aria-busy=${isDoing} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${run}>${action === "resume" ? "Resume" : "Pause"}</button>`;
 };
 
 /** @param {{ now: ProcessingNow }} props */

@@ -29,6 +29,7 @@ export const SignIn = () => {
     if (!/^[\x21-\x7e]+$/.test(key)) {
       return setReason("A key is letters and digits, without spaces.");
     }
+    if (isAsking) return;
     setAsking(true);
     try {
       await signIn(key);
@@ -44,7 +45,7 @@ export const SignIn = () => {
       <label for="key">Key</label>
       <input id="key" name="key" type="password" autocomplete="current-password" autocapitalize="none" spellcheck=${false} required aria-invalid=${reason !== undefined} aria-describedby=${reason === undefined ? undefined : "reason"} />
       ${reason !== undefined && html`<p id="reason" role="alert" class="bad-text">${reason}</p>`}
-      <button type="submit" class="primary" disabled=${isAsking}>Sign in</button>
+      <button type="submit" class="primary" aria-busy=${isAsking}>Sign in</button>
     </form>
     <p class="faint">Whoever runs the service makes keys, at first with its <code>ADMIN_KEY</code>. To look around, a key needs the scope <code>orders:read</code>.</p>
   </main>`;

@@ -68,14 +68,16 @@ const Make = ({ onMade }) => {
     const element = /** @type {HTMLFormElement} */ (event.currentTarget);
     const form = new FormData(element);
     try {
+      const secret = String(form.get("secret")).trim();
       const body = {
         url: String(form.get("url")).trim(),
         types: form.getAll("types"),
+        ...(secret === "" ? {} : { secret }),
       };
-      const { secret } = await call("subscriptions.subscribe", { body });
+      const made = await call("subscriptions.subscribe", { body });
       setFault(undefined);
       element.reset();
-      onMade(secret);
+      onMade(made.secret);
     } catch (error) {
       setFault(faultOf(error));
     }
@@ -85,6 +87,8 @@ const Make = ({ onMade }) => {
     <form class="stack" onSubmit=${submit}>
       <div class="field wide"><label for="url">Where events are posted to</label>
         <input id="url" name="url" type="url" required placeholder="https://…" spellcheck=${false} /></div>
+      <div class="field wide"><label for="secret">Secret; empty: one is made</label>
+        <input id="secret" name="secret" autocomplete="off" spellcheck=${false} placeholder="whsec_…" /></div>
       <fieldset class="choice"><legend>Types; none is all</legend>${eventTypes.map(
         (type) =>
           html`<label><input type="checkbox" name="types" value=${type} />${type}</label>`,
@@ -100,7 +104,7 @@ const Secret = ({
   secret,
 }) => html`<section class="box warn" aria-label="Secret">
   <p><strong>The secret, shown this once.</strong> The receiver checks signatures with it.</p>
-  <${Copyable} block text=${secret} what="the secret" />
+  <${Copyable} text=${secret} what="the secret" />
   <button type="button" onClick=${onClose}>Done</button>
 </section>`;
 
