@@ -23,7 +23,8 @@
  * (no connection, no answer in time, 408, 425, 429, 502, 503, 504) are sent
  * again. What if the first one was carried out, and only its answer was lost?
  *
- * - `find`, `list`, `metrics` change nothing.
+ * - `find`, `list`, `metrics`, `metricsHistory` change nothing.
+ * - `processing.pause` and `resume` change nothing the second time.
  * - `place` is idempotent by `order_id`: the second answer is the stored order,
  *   200 with `idempotent-replayed` instead of 201. The order exists once. The
  *   same holds for a caller who places an order again after a failure.
@@ -204,6 +205,18 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
       }),
     ),
   });
+  const subscriptions = yield* HttpApiClient.group(Api, {
+    group: "subscriptions",
+    baseUrl: options.baseUrl,
+    // Sent once: each request may make one, or post a test.
+    httpClient,
+  });
+  const processing = yield* HttpApiClient.group(Api, {
+    group: "processing",
+    baseUrl: options.baseUrl,
+    // Pausing what is paused changes nothing.
+    httpClient: patientClient,
+  });
   const health = yield* HttpApiClient.group(Api, {
     group: "health",
     baseUrl: options.baseUrl,
@@ -218,6 +231,8 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
   return OrderClient.of({
     orders,
     events: { list },
+    subscriptions,
+    processing,
     keys,
     health,
     eventStream: (query = {}) =>
@@ -245,6 +260,10 @@ export class OrderClient extends Context.Service<
   {
     readonly orders: Endpoints["orders"];
     readonly events: Pick<Endpoints["events"], "list">;
+    /** Makes, pauses, tries and deletes subscriptions; `orders:operate`. */
+    readonly subscriptions: Endpoints["subscriptions"];
+    /** Whether orders are worked on, and by whom; pauses and resumes it. */
+    readonly processing: Endpoints["processing"];
     /** Makes, lists, rolls and revokes keys; needs the scope `admin`. */
     readonly keys: Endpoints["keys"];
     readonly health: Endpoints["health"];
