@@ -5,7 +5,7 @@
  */
 import type { DateTime } from "effect";
 import type { OrderStatus } from "./OrderStatus.ts";
-import type { Rates } from "./Processing.ts";
+import { type Rates, unknownRates } from "./Processing.ts";
 
 /** A sample is taken every so often, and so long all are kept. */
 export const sampleSeconds = 10;
@@ -77,34 +77,35 @@ const round = (value: number, decimals: number): number =>
 const perUnit = (grown: number, units: number): number | null =>
   grown < 0 || units <= 0 ? null : round(grown / units, 3);
 
+type Counted = Pick<Totals, "failures" | "placed" | "status_counts">;
+
 export const ratesBetween = (
-  before: Pick<Totals, "at" | "failures" | "placed" | "status_counts">,
-  after: Pick<Totals, "at" | "failures" | "placed" | "status_counts">,
-): Rates => {
-  const seconds =
-    (after.at.epochMilliseconds - before.at.epochMilliseconds) / 1000;
-  return {
-    placed_per_second: perUnit(after.placed - before.placed, seconds),
-    completed_per_second: perUnit(
-      after.status_counts.COMPLETED - before.status_counts.COMPLETED,
-      seconds,
-    ),
-    failed_per_second: perUnit(after.failures - before.failures, seconds),
-  };
-};
+  before: Counted,
+  after: Counted,
+  seconds: number,
+): Rates => ({
+  placed_per_second: perUnit(after.placed - before.placed, seconds),
+  completed_per_second: perUnit(
+    after.status_counts.COMPLETED - before.status_counts.COMPLETED,
+    seconds,
+  ),
+  failed_per_second: perUnit(after.failures - before.failures, seconds),
+});
 
 /** What happened since the step before; all unknown where none was counted. */
 const between = (before: StepTotals | undefined, after: StepTotals) =>
   before === undefined || after.step !== before.step + 1
     ? {
-        placed_per_second: null,
-        completed_per_second: null,
-        failed_per_second: null,
+        ...unknownRates,
         waiting_seconds: null,
         completion_seconds: null,
       }
     : {
-        ...ratesBetween(before, after),
+        ...ratesBetween(
+          before,
+          after,
+          (after.at.epochMilliseconds - before.at.epochMilliseconds) / 1000,
+        ),
         waiting_seconds: perUnit(
           after.waited_seconds - before.waited_seconds,
           after.waited_orders - before.waited_orders,

@@ -36,6 +36,7 @@ import { KeptPages } from "./KeptPages.ts";
 import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
+import * as ProcessingHttp from "./ProcessingHttp.ts";
 import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
 export interface HttpAppOptions extends AccessOptions {
@@ -57,6 +58,7 @@ const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
     EventsHttp.layer,
     KeysHttp.layer,
     SubscriptionsHttp.layer,
+    ProcessingHttp.layer,
     HealthHttp.layer,
   ]),
   Layer.provide(

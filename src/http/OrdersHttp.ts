@@ -18,6 +18,7 @@ import { Answers } from "./Answers.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, fromOrders, isKnown } from "./OrderResponses.ts";
 import { Placing, toBadRequest } from "./Placing.ts";
+import * as ProcessingHttp from "./ProcessingHttp.ts";
 
 const decodeRetryOrders = Schema.decodeUnknownEffect(RetryOrders, {
   errors: "all",
@@ -54,6 +55,7 @@ export const layer = HttpApiBuilder.group(
     const placing = yield* Placing;
     const { admit } = yield* Admission;
     const answers = yield* Answers;
+    const metricsHistory = yield* ProcessingHttp.metricsHistory;
 
     return handlers
       .handleRaw("place", ({ request }) => placing.answer(request))
@@ -84,6 +86,7 @@ export const layer = HttpApiBuilder.group(
           return yield* admit(answers.make(pageBytesMax, answer));
         }),
         metrics: () => admit(orders.metrics),
+        metricsHistory: ({ query }) => admit(metricsHistory(query)),
         find: Effect.fnUntraced(function* ({ headers, params }) {
           const order_id = yield* orderIdIn(params);
           const answer = Effect.map(orders.find(order_id), (order) => {

@@ -157,6 +157,8 @@ export interface OrderTally {
   /** Orders ever taken in; the counts together, if none was lost. */
   readonly accepted: number;
   readonly counts: Readonly<Record<OrderStatus, number>>;
+  /** How often an order became FAILED; one that was retried may have twice. */
+  readonly failures: number;
   /** Over all COMPLETED orders, from begin to complete of the last attempt. */
   readonly processingSeconds: number;
   /** Since the oldest PENDING order was placed, if there is one. */

@@ -114,6 +114,7 @@ const make = Effect.gen(function* () {
 
   const rows = new Map<string, Row>();
   let processingSeconds = 0;
+  let failures = 0;
 
   const epochs = new Map<Partition, Epoch>();
   const epochOf = (partition: Partition): Epoch => epochs.get(partition) ?? 0;
@@ -149,6 +150,7 @@ const make = Effect.gen(function* () {
         },
       };
       rows.set(order.order_id, moved);
+      if (to === "FAILED") failures += 1;
       return Option.some(moved);
     });
 
@@ -352,6 +354,7 @@ const make = Effect.gen(function* () {
       return {
         accepted: rows.size,
         counts,
+        failures,
         processingSeconds,
         oldestPendingSeconds:
           oldest === undefined

@@ -10,6 +10,7 @@ import { eventsSuite } from "./eventsSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
+import { processingSuite } from "./processingSuite.ts";
 import { receiverSettings, startReceiver } from "./receiver.ts";
 import { subscriptionsSuite } from "./subscriptionsSuite.ts";
 import type { Transport } from "./transports.ts";
@@ -70,6 +71,7 @@ export const contractSuite = (
     orderStatesSuite(() => api);
     eventsSuite(() => api);
     subscriptionsSuite(() => api);
+    processingSuite(() => api);
     browsersSuite(() => api);
     edgeSuite(() => api);
   });
