@@ -61,10 +61,10 @@ export const layer = Layer.sync(ProcessingStore, () => {
             state === "RUNNING"
               ? running
               : { state, paused_at: now, paused_by: actor ?? null };
-          changes = [{ state, at: now, actor: actor ?? null }, ...changes].slice(
-            0,
-            changesKept,
-          );
+          changes = [
+            { state, at: now, actor: actor ?? null },
+            ...changes,
+          ].slice(0, changesKept);
         }
         return { isChanged, control };
       }),

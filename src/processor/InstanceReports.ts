@@ -54,6 +54,8 @@ const make = Effect.gen(function* () {
   const receiver = yield* ReceiverState;
   const name = yield* ThisInstance;
   const started_at = yield* DateTime.now;
+  /** Whether the database has said what is in force. */
+  let isKnown = false;
   /** What others know of. */
   let told = yield* measured;
 
@@ -78,7 +80,8 @@ const make = Effect.gen(function* () {
     // Set meanwhile, by somebody who knew more than this.
     if (pause.timesSet() !== asOf) return;
     const isPaused = state === "PAUSED";
-    const isNews = pause.isPaused() !== isPaused;
+    const isNews = isKnown ? pause.isPaused() !== isPaused : isPaused;
+    isKnown = true;
     pause.set(isPaused);
     yield* Metric.update(ProcessorMetrics.paused, isPaused ? 1 : 0);
     if (isPaused && isNews) {
@@ -120,7 +123,7 @@ const make = Effect.gen(function* () {
     Effect.andThen(
       attempt(learn).pipe(
         Effect.repeat({
-          until: (isKnown) => isKnown,
+          until: (isAnswered) => isAnswered,
           schedule: Schedule.spaced(retryInterval),
         }),
       ),

@@ -18,6 +18,7 @@ const otherTypes: Readonly<Record<string, string>> = {
 const paths: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
   ["/api/orders/", ["GET", "HEAD", "POST"]],
   ["/api/orders/metrics/", ["GET", "HEAD"]],
+  ["/api/orders/metrics/history/", ["GET", "HEAD"]],
   ["/api/orders/retry/", ["POST"]],
   ["/api/orders/anything/", ["GET", "HEAD"]],
   ["/api/orders/anything/cancel/", ["POST"]],
@@ -30,6 +31,10 @@ const paths: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
   ["/api/subscriptions/anything/pause/", ["POST"]],
   ["/api/subscriptions/anything/resume/", ["POST"]],
   ["/api/subscriptions/anything/test/", ["POST"]],
+  ["/api/processing/", ["GET", "HEAD"]],
+  // Resumed last: what comes after goes on.
+  ["/api/processing/pause/", ["POST"]],
+  ["/api/processing/resume/", ["POST"]],
   ["/api/keys/", ["GET", "HEAD", "POST"]],
   ["/api/keys/anything/", ["DELETE"]],
   ["/api/keys/anything/roll/", ["POST"]],

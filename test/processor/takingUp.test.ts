@@ -34,6 +34,7 @@ interface Options {
   /** Whether the whole statement fails. */
   readonly isAway?: () => boolean;
   readonly isDraining?: () => boolean;
+  readonly isPaused?: () => boolean;
 }
 
 /** Taking up, with what it asks of the database and has go on apart. */
@@ -44,6 +45,7 @@ const makeTraced = Effect.fnUntraced(function* (options: Options) {
     fail: [] as Array<Failure>,
   };
   const apart: Array<string> = [];
+  let putOff = 0;
   const unavailable: Array<string> = [];
   const none = () => Option.none<RepositoryUnavailable>();
   /** Asked for all, each gets its own answer. */
@@ -106,10 +108,15 @@ const makeTraced = Effect.fnUntraced(function* (options: Options) {
       attemptTimeout: Duration.minutes(1),
       closeGate: () => Effect.die("nothing is impossible"),
     }),
+    isPaused: options.isPaused ?? (() => false),
+    onPutOff: () => {
+      putOff += 1;
+    },
     onBegun: () => {},
   });
   return {
     apart,
+    putOff: () => putOff,
     asked,
     unavailable,
     takeUp: (...order_ids: ReadonlyArray<string>) =>
