@@ -111,7 +111,7 @@ export const layer = Layer.sync(ProcessingStore, () => {
               now.epochMilliseconds - minuteSeconds * 1000,
           ),
         ),
-        (totals) => ({
+        ({ slot: _, ...totals }) => ({
           totals,
           ageSeconds:
             (now.epochMilliseconds - totals.at.epochMilliseconds) / 1000,

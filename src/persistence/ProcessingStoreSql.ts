@@ -204,7 +204,7 @@ const samples = (
     keepSample: ({ accepted, counts, failures, oldestPendingSeconds }) =>
       answer(
         Effect.gen(function* () {
-          const kept = yield* apart<{ slot: number }>`
+          const kept = yield* apart`
             INSERT INTO metrics_samples (slot, placed, pending, processing,
               completed, failed, cancelled, failures, oldest_pending_seconds,
               waited_orders, waited_seconds, whole_orders, whole_seconds)
@@ -216,11 +216,8 @@ const samples = (
               coalesce(max(whole_orders), 0), coalesce(max(whole_seconds), 0)
             FROM processing_times
             ON CONFLICT (slot) DO NOTHING
-            RETURNING slot::float8 AS slot`;
-          // Seldom: each time it looks at all that are older than a day.
-          if (kept.some(({ slot }) => slot % coarseSampleSeconds === 0)) {
-            yield* forget;
-          }
+            RETURNING slot`;
+          if (kept.length > 0) yield* forget;
           const [wait] = yield* apart<{ seconds: number }>`
             SELECT (${sampleSeconds}::float8 - mod(
               extract(epoch FROM clock_timestamp()),

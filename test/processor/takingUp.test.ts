@@ -1,5 +1,13 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Deferred, Duration, Effect, Option, References, Result } from "effect";
+import {
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Option,
+  References,
+  Result,
+} from "effect";
 import { TestClock } from "effect/testing";
 import { OrderId } from "../../src/domain/Order.ts";
 import {
@@ -248,5 +256,29 @@ describe("taking up", () => {
       assert.deepStrictEqual(asked.begin, []);
       assert.deepStrictEqual(asked.complete, []);
     }),
+  );
+
+  it.effect(
+    "begins nothing once it is paused, also what waited for the database",
+    () =>
+      Effect.gen(function* () {
+        let isAway = true;
+        let isPaused = false;
+        const { asked, putOff, takeUp } = yield* make({
+          isAway: () => isAway,
+          isPaused: () => isPaused,
+        });
+        const taking = yield* Effect.forkChild(takeUp("A", "B"));
+        yield* TestClock.adjust("1 second");
+        const asks = asked.begin.length;
+        assert.isAtLeast(asks, 2);
+        isPaused = true;
+        isAway = false;
+        yield* TestClock.adjust("1 second");
+        assert.lengthOf(asked.begin, asks);
+        assert.deepStrictEqual(asked.complete, []);
+        assert.strictEqual(putOff(), 1);
+        yield* Fiber.join(taking);
+      }),
   );
 });
