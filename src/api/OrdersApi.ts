@@ -22,11 +22,11 @@ import {
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import { KeyAccess, NeededScope } from "./Access.ts";
+import { MetricsHistory, stepSecondsMax, wholeStep } from "./MetricsHistory.ts";
 import { PageCursor } from "./PageCursor.ts";
 import { Once, optionalUserId, time, wholeNumber } from "./Parameters.ts";
 import { idFromJson, idInJson, PlaceOrder } from "./PlaceOrder.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
-import { rateFields } from "./ProcessingApi.ts";
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0));
 const Seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0));
@@ -47,40 +47,8 @@ export const OrderMetrics = Schema.Struct({
 }).annotate({ identifier: "OrderMetrics" });
 export interface OrderMetrics extends Schema.Schema.Type<typeof OrderMetrics> {}
 
-/** What `GET /api/orders/metrics/history/` tells. */
-export const MetricsHistory = Schema.Struct({
-  since: Time,
-  step_seconds: Count.annotate({
-    description: "The step in force: as asked for, or longer.",
-  }),
-  samples: Schema.Array(
-    Schema.Struct({
-      time: Time.annotate({ description: "When it was counted." }),
-      status_counts: Schema.Record(OrderStatus, Count),
-      oldest_pending_age_seconds: Schema.NullOr(Seconds),
-      ...rateFields,
-      waiting_seconds: Schema.NullOr(Seconds).annotate({
-        description:
-          "From placing to the first attempt: the average of orders begun in this step; null without one.",
-      }),
-      completion_seconds: Schema.NullOr(Seconds).annotate({
-        description:
-          "From placing to COMPLETED: the average of orders completed in this step; null without one.",
-      }),
-    }),
-  ).annotate({
-    description:
-      "Oldest first. A step in which no instance counted is left out, and the rates of the next are null.",
-  }),
-}).annotate({ identifier: "MetricsHistory" });
-export interface MetricsHistory
-  extends Schema.Schema.Type<typeof MetricsHistory> {}
-
 export const pageSizeMax = 500;
 export const pageSizeDefault = 50;
-
-/** The longest step of a history: a day. */
-const stepSecondsMax = 86_400;
 
 /** A page's size, 1..500. */
 const PageSize = wholeNumber(1, pageSizeMax);
@@ -260,11 +228,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             `At most ${historySeconds / 86_400} days ago; an hour ago if left out.`,
           ),
         ),
-        step: Schema.optional(
-          wholeNumber(1, stepSecondsMax).annotate({
-            description: "Seconds between two samples.",
-          }),
-        ),
+        step: Schema.optional(wholeNumber(1, stepSecondsMax)),
       },
       success: MetricsHistory,
       error: Unavailable,
@@ -274,6 +238,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
         OpenApi.annotations({
           summary: "How counts and rates became what they are",
           description: `For charts. Orders are counted every ${sampleSeconds} seconds; what is older than a day, every ${coarseSampleSeconds}. The step is made longer where it is shorter than that, or there would be more than ${pointsMax} samples: the answer says which it is.`,
+          transform: wholeStep,
         }),
       ),
     HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
