@@ -19,7 +19,7 @@
  * them, and the statistics last, so that two statements never wait for each
  * other in a circle.
  */
-import { Context, Effect, Latch, Layer, Option, Semaphore } from "effect";
+import { Context, Effect, Latch, Layer, Semaphore } from "effect";
 import { Connections } from "./Connections.ts";
 import * as EventDays from "./EventDays.ts";
 import { EventLog, ThisInstance, WritesEvents } from "./EventLog.ts";
@@ -37,10 +37,7 @@ import {
   type CountPlace,
   type OrderQuery,
   OrderRepository,
-  type Placement,
-  type RepositoryUnavailable,
 } from "./OrderRepository.ts";
-import { isLarge } from "./OrderRow.ts";
 import * as OrderStatistics from "./OrderStatistics.ts";
 import * as Statements from "./Statements.ts";
 
@@ -70,29 +67,14 @@ const make = Effect.gen(function* () {
     statements,
     yield* ThisInstance,
   );
-  const insert = OrderPlacing.make(working, statements);
 
   const repository = OrderRepository.of({
     ...log,
+    ...OrderPlacing.make(working, apart, statements, findLarge),
     ...OrderAttempts.make(working, statements),
     ...OrderChanges.make(apart, statements),
     find,
     history: OrderHistory.make(reading, statements),
-    insert: (order, partition) => {
-      const items = JSON.stringify(order.item_ids);
-      const item_bytes = items.length;
-      return Effect.flatMap(
-        insert({ order, items, partition }),
-        ({ isNew, order }): Effect.Effect<Placement, RepositoryUnavailable> =>
-          isLarge(order)
-            ? Effect.map(findLarge(order), (found) => ({
-                order: Option.getOrThrow(found),
-                isNew,
-                item_bytes,
-              }))
-            : Effect.succeed({ order, isNew, item_bytes }),
-      );
-    },
     list: Effect.fn("OrderRepository.list")((query: OrderQuery) =>
       answer(lists.withPermit(OrderPages.read(reading, query))),
     ),
