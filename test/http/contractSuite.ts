@@ -4,6 +4,7 @@
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";
+import { batchSuite } from "./batchSuite.ts";
 import { browsersSuite } from "./browsersSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { eventsSuite } from "./eventsSuite.ts";
@@ -67,6 +68,7 @@ export const contractSuite = (
     });
 
     placingSuite(() => api);
+    batchSuite(() => api);
     listingSuite(() => api);
     orderStatesSuite(() => api);
     eventsSuite(() => api);
