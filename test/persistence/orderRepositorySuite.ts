@@ -34,6 +34,7 @@ import type {
   RetryQuery,
 } from "../../src/persistence/OrderRepository.ts";
 import { beginOne, completeOne } from "../support/oneOrder.ts";
+import { manyPlacingsSuite } from "./manyPlacingsSuite.ts";
 
 export type Repository = OrderRepository["Service"];
 
@@ -588,6 +589,15 @@ export const orderRepositorySuite = <E>(
         yield* assertTallyIsCount(repository);
       }),
     );
+
+    manyPlacingsSuite({
+      it,
+      fresh: Effect.map(subject, ({ repository }) => repository),
+      newOrder,
+      assertTallyIsCount,
+      holds,
+      runs: options.runs,
+    });
 
     it.effect("keeps amounts to the cent", () =>
       Effect.gen(function* () {
