@@ -27,7 +27,8 @@
  * - `processing.pause` and `resume` change nothing the second time.
  * - `place` is idempotent by `order_id`: the second answer is the stored order,
  *   200 with `idempotent-replayed` instead of 201. The order exists once. The
- *   same holds for a caller who places an order again after a failure.
+ *   same holds for a caller who places an order again after a failure, and for
+ *   each order of `placeMany` and `placeLines`.
  * - `cancel` changes only a PENDING order, so it happens once. But the second
  *   answer is then `OrderNotInStatus` with `order_status: "CANCELLED"`: the
  *   order is cancelled, which is what was asked; who did it, this request or
@@ -93,6 +94,7 @@ import { type OrdersApi, pageSizeMax } from "../api/OrdersApi.ts";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import type { Order } from "../domain/Order.ts";
 import { type EventGap, listen } from "./EventListening.ts";
+import * as PlacingMany from "./PlacingMany.ts";
 import {
   answeredWithin,
   begunWithin,
@@ -129,6 +131,9 @@ export type Placed = HttpApiClient.SuccessType<Place["~Success"]>;
 
 /** What `place` fails with. */
 export type PlaceError = Effect.Error<ReturnType<Endpoints["orders"]["place"]>>;
+
+export type { BatchEntry } from "../api/PlaceOrders.ts";
+export type { PlaceManyError, PlaceManyOptions } from "./PlacingMany.ts";
 
 /** Which orders; `limit` is the size of a page, 500 unless said. */
 export type OrderFilter = Omit<
@@ -251,6 +256,8 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
       ),
     place: (order) =>
       Effect.flatMap(readOrder(order), (payload) => orders.place({ payload })),
+    placeMany: PlacingMany.placeMany(orders.placeMany),
+    placeLines: PlacingMany.placeLines(orders.placeMany),
     allOrders: allOrders(orders),
   });
 });
@@ -280,6 +287,10 @@ export class OrderClient extends Context.Service<
      * amount may be a decimal string.
      */
     place(order: OrderToPlace): Effect.Effect<Placed, PlaceError>;
+    /** Many by few requests; what came of each, in the order given. */
+    readonly placeMany: PlacingMany.PlaceMany;
+    /** The same for orders that are JSON already. */
+    readonly placeLines: PlacingMany.PlaceLines;
     /**
      * Every order there is, or that passes the filter, newest first; pages are
      * followed as the stream is read. Orders placed after its beginning do not
