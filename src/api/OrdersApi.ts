@@ -155,13 +155,11 @@ const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
   ),
 });
 
-const atomic = Once.annotate({
-  message: 'must be "true" or "false"',
+const atomic = Schema.Literals(["true", "false"]).annotate({
+  message: 'must be "true" or "false", given once',
   description:
     "`true`: all are placed or none. One bad order is then a 400, one id that is taken by other content a 409, for the whole batch; `errors` names each by its place.",
-})
-  .pipe(Schema.decodeTo(Schema.Literals(["true", "false"])))
-  .annotate({ message: 'must be "true" or "false"' });
+});
 
 const prefer = Schema.String.annotate({
   description:

@@ -43,11 +43,11 @@ export const BatchEntry = Schema.Struct({
     description:
       "As if it had been placed alone: 201, 200, 400, 409, 413; 503 where it was not placed, or may not have been: place it again.",
   }),
-  order: Schema.optionalKey(Order).annotate({
+  order: Schema.optionalKey(Order).annotateKey({
     description:
       "Of 201 and 200; not with `Prefer: return=minimal`, nor after 2 MiB of entries.",
   }),
-  problem: Schema.optionalKey(EntryProblem).annotate({
+  problem: Schema.optionalKey(EntryProblem).annotateKey({
     description: "Of all other statuses.",
   }),
 }).annotate({ identifier: "BatchEntry" });

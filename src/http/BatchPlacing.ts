@@ -192,7 +192,10 @@ export const make = Effect.gen(function* () {
         const answer = new BatchAnswer(formatOf(headers), bytes);
         const rows = isLines(headers["content-type"] ?? "")
           ? BatchRows.ofLines(new Uint8Array(body))
-          : Effect.flatMap(JsonBody.textOf(body), BatchRows.ofArray);
+          : Effect.flatMap(
+              Effect.fromResult(JsonBody.textOf(body)),
+              BatchRows.ofArray,
+            );
         return Effect.flatMap(rows, (rows) =>
           ByteBudget.within(
             inPlacing,

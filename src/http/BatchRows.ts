@@ -41,9 +41,6 @@ export const elementsOf = (text: string): ReadonlyArray<string> => {
   return elements.length === 1 && elements[0]?.trim() === "" ? [] : elements;
 };
 
-const rowOf = (text: string): Row =>
-  Effect.runSync(Effect.result(JsonBody.parseText(text)));
-
 /** Valid JSON, of which every number and key is looked at later. */
 const isValid = (text: string): boolean => {
   try {
@@ -86,10 +83,13 @@ export const ofArray = (
     // As text, each is read by itself: two equal keys are that order's fault.
     if (isValid(text)) {
       return text.trimStart().startsWith("[")
-        ? Effect.map(ofRightSize(elementsOf(text)), (rows) => rows.map(rowOf))
+        ? Effect.map(ofRightSize(elementsOf(text)), (rows) =>
+            rows.map(JsonBody.jsonOf),
+          )
         : Effect.fail(noArray);
     }
-    return Effect.andThen(JsonBody.parseText(text), Effect.fail(noArray));
+    const value = JsonBody.jsonOf(text);
+    return Effect.fail(Result.isFailure(value) ? value.failure : noArray);
   });
 
 /** A line of the body, without its end, as long as that is not too long. */
@@ -173,11 +173,7 @@ export const ofLine = (line: Line, max: number): Row =>
     ? Result.fail(
         new BodyTooLarge({ detail: `A line may have at most ${max} bytes.` }),
       )
-    : Effect.runSync(
-        Effect.result(
-          Effect.flatMap(JsonBody.textOf(line), JsonBody.parseText),
-        ),
-      );
+    : Result.flatMap(JsonBody.textOf(line), JsonBody.jsonOf);
 
 /** The orders on all lines of a body. */
 export const ofLines = (

@@ -3,7 +3,7 @@
  * JSON leaves open is refused. The platform's own reading would round
  * 0.300000000000000001 to 0.3 and let the last of two equal keys win.
  */
-import { Context, Effect, Stream } from "effect";
+import { Context, Effect, Result, Stream } from "effect";
 import {
   HttpIncomingMessage,
   type HttpServerError,
@@ -192,33 +192,28 @@ export const json: BodyType = {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The text of a body, or of a part of it. */
-export const textOf = (
-  bytes: Uint8Array | ArrayBuffer,
-): Effect.Effect<string, HttpApiError.BadRequestProblem> => {
+/** What a body, or a part of it, says; or why it cannot be read. */
+type Said<A> = Result.Result<A, HttpApiError.BadRequestProblem>;
+
+export const textOf = (bytes: Uint8Array | ArrayBuffer): Said<string> => {
   try {
-    return Effect.succeed(utf8.decode(bytes));
+    return Result.succeed(utf8.decode(bytes));
   } catch {
-    return Effect.fail(broken("The body is not UTF-8 text."));
+    return Result.fail(broken("The body is not UTF-8 text."));
   }
 };
 
-const parseExactly = (bytes: Uint8Array | ArrayBuffer) =>
-  Effect.flatMap(textOf(bytes), parseText);
-
 /** The JSON value in a text, exactly. */
-export const parseText = (
-  text: string,
-): Effect.Effect<unknown, HttpApiError.BadRequestProblem> => {
+export const jsonOf = (text: string): Said<unknown> => {
   const plain = parsePlain(text);
-  if (plain !== undefined) return Effect.succeed(plain);
+  if (plain !== undefined) return Result.succeed(plain);
   if (text.trim() === "") {
-    return Effect.fail(broken("The body is empty: send a JSON object."));
+    return Result.fail(broken("The body is empty: send a JSON object."));
   }
   try {
-    return Effect.succeed(parse(text, null, numberFromJson));
+    return Result.succeed(parse(text, null, numberFromJson));
   } catch (error) {
-    return Effect.fail(
+    return Result.fail(
       broken(
         error instanceof RangeError
           ? "The body is nested too deeply."
@@ -227,6 +222,9 @@ export const parseText = (
     );
   }
 };
+
+const parseExactly = (bytes: Uint8Array | ArrayBuffer) =>
+  Effect.fromResult(Result.flatMap(textOf(bytes), jsonOf));
 
 /** Where an integer may stand that is no safe one: it is kept by its digits. */
 const mayBeUnsafe = /\d{16}|e\+/;
