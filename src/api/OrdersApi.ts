@@ -19,7 +19,6 @@ import {
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
-  OrdersConflict,
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import { KeyAccess, NeededScope } from "./Access.ts";
@@ -27,12 +26,7 @@ import { MetricsHistory, stepSecondsMax, wholeStep } from "./MetricsHistory.ts";
 import { PageCursor } from "./PageCursor.ts";
 import { Once, optionalUserId, time, wholeNumber } from "./Parameters.ts";
 import { idFromJson, idInJson, PlaceOrder } from "./PlaceOrder.ts";
-import {
-  BatchEntries,
-  ndjson,
-  OrderLines,
-  PlaceOrders,
-} from "./PlaceOrders.ts";
+import { placeManyEndpoint } from "./PlaceOrders.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0));
@@ -155,42 +149,6 @@ const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
   ),
 });
 
-const atomic = Schema.Literals(["true", "false"]).annotate({
-  message: 'must be "true" or "false", given once',
-  description:
-    "`true`: all are placed or none. One bad order is then a 400, one id that is taken by other content a 409, for the whole batch; `errors` names each by its place.",
-});
-
-const prefer = Schema.String.annotate({
-  description:
-    "`return=minimal` leaves the orders out of the entries (RFC 7240).",
-});
-
-/** What the answer may be besides a JSON array. */
-const entriesAsLines = (operation: Record<string, unknown>) => {
-  const responses = operation.responses as Record<
-    string,
-    { readonly content: Record<string, object> }
-  >;
-  const answered = responses[200];
-  return answered === undefined
-    ? operation
-    : {
-        ...operation,
-        responses: {
-          ...responses,
-          200: {
-            ...answered,
-            content: {
-              ...answered.content,
-              // One on each line, as an event stream has one in each frame.
-              [ndjson]: { schema: { $ref: "#/components/schemas/BatchEntry" } },
-            },
-          },
-        },
-      };
-};
-
 export class OrdersApi extends HttpApiGroup.make("orders")
   .add(
     HttpApiEndpoint.post("place", "/api/orders/", {
@@ -216,29 +174,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             "201: it is in the database and will be worked on. Placing the same order again is safe: 200 and the stored order; the same order_id with other content: 409.",
         }),
       ),
-    HttpApiEndpoint.post("placeMany", "/api/orders/batch/", {
-      query: { atomic: Schema.optional(atomic) },
-      headers: { prefer: Schema.optional(prefer) },
-      payload: [PlaceOrders, OrderLines],
-      success: HttpApiSchema.WithHeaders(BatchEntries, {
-        "preference-applied": Schema.optional(
-          Schema.Literal("return=minimal").annotate({
-            description: "The entries are without their orders.",
-          }),
-        ),
-      }),
-      error: [OrdersConflict, BodyTooLarge, NotJson, Unavailable],
-    })
-      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
-      .annotate(NeededScope, "orders:place")
-      .annotateMerge(
-        OpenApi.annotations({
-          summary: "Place many orders",
-          description:
-            "Up to 500 orders, each on its own: 200, with an entry for each in the order given, also where some are refused; a 201 or 200 in an entry means the same as that of placing the order alone. Sending the same batch again is safe. A JSON array, or an atomic batch, has at most `MAX_BODY_SIZE` bytes (1 MiB), and so has each line of `application/x-ndjson`. Entries come as a JSON array, or as lines with `Accept: application/x-ndjson`.",
-          transform: entriesAsLines,
-        }),
-      ),
+    placeManyEndpoint,
     HttpApiEndpoint.get("list", "/api/orders/", {
       query: {
         limit: Schema.optional(PageSize),

@@ -3,6 +3,7 @@
  * the orders it moves and the statistics it changes are both there or neither.
  *
  *     OrderPlacing      takes orders in
+ *     OrderPlacingMany  many for one caller, each on its own or all or none
  *     OrderLog          what an actor has to do, in its order
  *     OrderAttempts     begin, complete, fail, give back
  *     OrderChanges      cancel, retry
@@ -33,6 +34,7 @@ import * as OrderLog from "./OrderLog.ts";
 import * as OrderMoves from "./OrderMoves.ts";
 import * as OrderPages from "./OrderPages.ts";
 import * as OrderPlacing from "./OrderPlacing.ts";
+import * as OrderPlacingMany from "./OrderPlacingMany.ts";
 import {
   type CountPlace,
   type OrderQuery,
@@ -68,9 +70,12 @@ const make = Effect.gen(function* () {
     yield* ThisInstance,
   );
 
+  const placing = OrderPlacing.make(working, statements, findLarge);
+
   const repository = OrderRepository.of({
     ...log,
-    ...OrderPlacing.make(working, apart, statements, findLarge),
+    insert: placing.insert,
+    ...OrderPlacingMany.make(apart, statements, placing),
     ...OrderAttempts.make(working, statements),
     ...OrderChanges.make(apart, statements),
     find,
