@@ -13,20 +13,18 @@ import {
   type HttpServerResponse,
 } from "effect/http";
 import { HttpApiError } from "effect/http-api";
-import { isLosslessNumber } from "lossless-json";
 import { batchSizeMax, ndjson } from "../api/PlaceOrders.ts";
-import { type BodyTooLarge, UnavailableProblem } from "../api/Problems.ts";
-import type { NewOrder } from "../domain/Order.ts";
+import { UnavailableProblem } from "../api/Problems.ts";
 import { Orders } from "../orders/Orders.ts";
 import { RepositoryUnavailable } from "../persistence/OrderRepository.ts";
 import * as ByteBudget from "../processor/ByteBudget.ts";
 import { Admission, unavailableOf } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
 import { BatchAnswer, entriesBytesOf, formatOf } from "./BatchAnswer.ts";
+import { faultsOf, readAll, turns } from "./BatchOrders.ts";
 import * as BatchRows from "./BatchRows.ts";
 import { Bodies, type MakeRoom, smallBody } from "./Bodies.ts";
 import * as JsonBody from "./JsonBody.ts";
-import { readOrder } from "./Placing.ts";
 
 type Request = HttpServerRequest.HttpServerRequest;
 type Response = HttpServerResponse.HttpServerResponse;
@@ -54,59 +52,11 @@ const patience: ByteBudget.Patience<UnavailableProblem> = {
     }),
 };
 
-/** The longest text that is told back as an id. */
-const idCharactersMax = 100;
-
-/** The id of an order that may be broken in other ways; null if it has none. */
-const idIn = (row: unknown): string | null => {
-  if (typeof row !== "object" || row === null) return null;
-  const { order_id: given } = row as { readonly order_id?: unknown };
-  const id = isLosslessNumber(given) ? given.value : given;
-  const text =
-    typeof id === "string"
-      ? id.trim()
-      : Number.isSafeInteger(id)
-        ? String(id)
-        : "";
-  return text !== "" && text.length <= idCharactersMax && text.isWellFormed()
-    ? text
-    : null;
-};
-
-/** An order of a batch, or why there is none, and what it is called. */
-interface Read {
-  readonly order_id: string | null;
-  readonly order: Result.Result<
-    NewOrder,
-    HttpApiError.BadRequestProblem | BodyTooLarge
-  >;
-}
-
-const read = (row: Row): Read =>
-  Result.isFailure(row)
-    ? { order_id: null, order: Result.fail(row.failure) }
-    : { order_id: idIn(row.success), order: readOrder(row.success) };
-
 const tooMany = JsonBody.broken(
   `A batch has at most ${batchSizeMax} orders: those before this were placed as their entries say, this and what came after it was not read. Send them as another batch.`,
 );
 
 const noLine = JsonBody.broken("No line of the body has an order.");
-
-/** All that is wrong with orders of which none is to be placed. */
-const faultsOf = (reads: ReadonlyArray<Read>) =>
-  reads.flatMap(({ order }, index) => {
-    if (Result.isSuccess(order)) return [];
-    const { failure } = order;
-    const errors =
-      failure instanceof HttpApiError.BadRequestProblem
-        ? (failure.errors ?? [])
-        : [{ path: ["payload"], message: failure.detail ?? failure.title }];
-    return errors.map(({ message, path }) => ({
-      path: ["payload", index, ...path.slice(1)],
-      message,
-    }));
-  });
 
 /** The most faults that are told of a batch that is placed as a whole. */
 const faultsMax = 1_000;
@@ -122,7 +72,7 @@ export const make = Effect.gen(function* () {
     rows: ReadonlyArray<Row>,
     answer: BatchAnswer,
   ) {
-    const reads = rows.map(read);
+    const reads = yield* readAll(rows);
     const given = reads.flatMap(({ order }) =>
       Result.isSuccess(order) ? [order.success] : [],
     );
@@ -133,7 +83,9 @@ export const make = Effect.gen(function* () {
           ? yield* Effect.result(admit(orders.placeMany(given)))
           : Result.fail(answer.unavailable);
     let next = 0;
+    const isLong = yield* turns;
     for (const { order, order_id } of reads) {
+      if (isLong()) yield* Effect.yieldNow;
       if (Result.isFailure(order)) {
         yield* answer.refuse(order_id, order.failure);
         continue;
@@ -159,7 +111,7 @@ export const make = Effect.gen(function* () {
     rows: ReadonlyArray<Row>,
     answer: BatchAnswer,
   ) {
-    const reads = rows.map(read);
+    const reads = yield* readAll(rows);
     const faults = faultsOf(reads);
     if (faults.length > 0) {
       return yield* new HttpApiError.BadRequestProblem({
