@@ -22,9 +22,11 @@ import { supervise } from "./instances/Supervisor.ts";
 import { Census } from "./operations/Census.ts";
 import * as Conservation from "./operations/Conservation.ts";
 import * as EventUpkeep from "./operations/EventUpkeep.ts";
+import { MetricsSampler } from "./operations/MetricsSampler.ts";
 import * as Observability from "./operations/Observability.ts";
 import { stopWithin } from "./operations/StopLimit.ts";
 import { Orders } from "./orders/Orders.ts";
+import { Processing } from "./orders/Processing.ts";
 import { Readiness } from "./orders/Readiness.ts";
 import * as SampleOrders from "./orders/SampleOrders.ts";
 import { Connections } from "./persistence/Connections.ts";
@@ -33,6 +35,7 @@ import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as KeyStoreSql from "./persistence/KeyStoreSql.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
+import * as ProcessingStoreSql from "./persistence/ProcessingStoreSql.ts";
 import * as SubscriptionStoreSql from "./persistence/SubscriptionStoreSql.ts";
 import * as Arguments from "./platform/Arguments.ts";
 import {
@@ -45,9 +48,12 @@ import { OtherDuties } from "./processor/Duties.ts";
 import type { Fulfilment } from "./processor/Fulfilment.ts";
 import * as FulfilmentSimulated from "./processor/FulfilmentSimulated.ts";
 import * as FulfilmentWebhook from "./processor/FulfilmentWebhook.ts";
+import * as InstanceReports from "./processor/InstanceReports.ts";
 import { OrderProcessor } from "./processor/OrderProcessor.ts";
 import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
+import * as Pause from "./processor/Pause.ts";
+import * as ReceiverState from "./processor/ReceiverState.ts";
 import type { BadSecret } from "./processor/WebhookSignature.ts";
 
 /** Who this process is, among those on one database. */
@@ -139,6 +145,8 @@ const layer = <E>(
 
   const useCases = Layer.mergeAll(
     Orders.layer,
+    Processing.layer,
+    MetricsSampler.layer,
     keys,
     Readiness.layer,
     Layer.provide(
@@ -156,16 +164,18 @@ const layer = <E>(
       base: config.retryBase,
       cap: config.retryCap,
     },
-  }).pipe(Layer.provide(work.layer));
+  }).pipe(
+    Layer.provide(work.layer),
+    Layer.provideMerge(Layer.merge(Pause.layer, ReceiverState.layer)),
+  );
 
-  const repository = Layer.merge(
+  const thisInstance = Layer.succeed(ThisInstance, nameOf(identity));
+  const repository = Layer.mergeAll(
     OrderRepositorySql.layer,
+    ProcessingStoreSql.layer,
     KeyStoreSql.layer,
   ).pipe(
-    Layer.provide([
-      Layer.succeed(WritesEvents, config.events),
-      Layer.succeed(ThisInstance, nameOf(identity)),
-    ]),
+    Layer.provide([Layer.succeed(WritesEvents, config.events), thisInstance]),
     Layer.provideMerge(Database.layer),
   );
 
@@ -222,6 +232,7 @@ const layer = <E>(
     Layer.provideMerge(listenersNotice),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
+    Layer.provideMerge(Layer.provide(InstanceReports.layer, thisInstance)),
     Layer.provideMerge(processor),
     Layer.provideMerge(name),
     Layer.provideMerge(repository),
@@ -243,10 +254,14 @@ const partitions = (config: AppConfig, { name }: Identity) =>
 const accessOf = ({ access, host }: AppConfig): "open" | "keys" =>
   access ?? (isLoopback(host) ? "open" : "keys");
 
-/** Dispatchers go with the partitions: each runs on one instance at a time. */
+/** What goes with the partitions: each runs on one instance at a time. */
 const otherDuties = Layer.effect(
   OtherDuties,
-  Effect.map(SubscriptionDispatchers, ({ run }) => [run]),
+  Effect.gen(function* () {
+    const dispatchers = yield* SubscriptionDispatchers;
+    const sampler = yield* MetricsSampler;
+    return [dispatchers.run, sampler.run];
+  }),
 );
 
 /** Where subscriptions may lead: what others reach here, they may post to. */

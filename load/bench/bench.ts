@@ -8,6 +8,7 @@ import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { runtimes } from "../../test/support/serviceProcess.ts";
+import * as Batch from "./batch.ts";
 import * as BothAtOnce from "./bothAtOnce.ts";
 import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
@@ -25,6 +26,7 @@ const sections: Readonly<
   Record<string, (bench: Bench) => Promise<ReadonlyArray<Section>>>
 > = {
   "taking-in": TakingIn.run,
+  batch: Batch.run,
   "working-off": WorkingOff.run,
   "order-cost": OrderCost.run,
   events: Events.run,

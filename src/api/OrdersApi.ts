@@ -8,6 +8,12 @@ import {
   HttpApiSchema,
   OpenApi,
 } from "effect/http-api";
+import {
+  coarseSampleSeconds,
+  historySeconds,
+  pointsMax,
+  sampleSeconds,
+} from "../domain/MetricsHistory.ts";
 import { Order, Time, UserId } from "../domain/Order.ts";
 import {
   OrderConflict,
@@ -16,9 +22,11 @@ import {
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import { KeyAccess, NeededScope } from "./Access.ts";
+import { MetricsHistory, stepSecondsMax, wholeStep } from "./MetricsHistory.ts";
 import { PageCursor } from "./PageCursor.ts";
 import { Once, optionalUserId, time, wholeNumber } from "./Parameters.ts";
 import { idFromJson, idInJson, PlaceOrder } from "./PlaceOrder.ts";
+import { placeManyEndpoint } from "./PlaceOrders.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0));
@@ -166,6 +174,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             "201: it is in the database and will be worked on. Placing the same order again is safe: 200 and the stored order; the same order_id with other content: 409.",
         }),
       ),
+    placeManyEndpoint,
     HttpApiEndpoint.get("list", "/api/orders/", {
       query: {
         limit: Schema.optional(PageSize),
@@ -214,6 +223,26 @@ export class OrdersApi extends HttpApiGroup.make("orders")
           "Counts are kept as orders move, so that asking costs the same however many there are.",
       }),
     ),
+    HttpApiEndpoint.get("metricsHistory", "/api/orders/metrics/history/", {
+      query: {
+        since: Schema.optional(
+          time(
+            `At most ${historySeconds / 86_400} days ago; an hour ago if left out.`,
+          ),
+        ),
+        step: Schema.optional(wholeNumber(1, stepSecondsMax)),
+      },
+      success: MetricsHistory,
+      error: Unavailable,
+    })
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "How counts and rates became what they are",
+          description: `For charts. Orders are counted every ${sampleSeconds} seconds; what is older than a day, every ${coarseSampleSeconds}. The step is made longer where it is shorter than that, or there would be more than ${pointsMax} samples: the answer says which it is.`,
+          transform: wholeStep,
+        }),
+      ),
     HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
       query: {
         user_id: optionalUserId("Only this user's orders."),

@@ -23,10 +23,12 @@
  * (no connection, no answer in time, 408, 425, 429, 502, 503, 504) are sent
  * again. What if the first one was carried out, and only its answer was lost?
  *
- * - `find`, `list`, `metrics` change nothing.
+ * - `find`, `list`, `metrics`, `metricsHistory` change nothing.
+ * - `processing.pause` and `resume` change nothing the second time.
  * - `place` is idempotent by `order_id`: the second answer is the stored order,
  *   200 with `idempotent-replayed` instead of 201. The order exists once. The
- *   same holds for a caller who places an order again after a failure.
+ *   same holds for a caller who places an order again after a failure, and for
+ *   each order of `placeMany` and `placeLines`.
  * - `cancel` changes only a PENDING order, so it happens once. But the second
  *   answer is then `OrderNotInStatus` with `order_status: "CANCELLED"`: the
  *   order is cancelled, which is what was asked; who did it, this request or
@@ -92,6 +94,7 @@ import { type OrdersApi, pageSizeMax } from "../api/OrdersApi.ts";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import type { Order } from "../domain/Order.ts";
 import { type EventGap, listen } from "./EventListening.ts";
+import * as PlacingMany from "./PlacingMany.ts";
 import {
   answeredWithin,
   begunWithin,
@@ -128,6 +131,9 @@ export type Placed = HttpApiClient.SuccessType<Place["~Success"]>;
 
 /** What `place` fails with. */
 export type PlaceError = Effect.Error<ReturnType<Endpoints["orders"]["place"]>>;
+
+export type { BatchEntry } from "../api/PlaceOrders.ts";
+export type { PlaceManyError, PlaceManyOptions } from "./PlacingMany.ts";
 
 /** Which orders; `limit` is the size of a page, 500 unless said. */
 export type OrderFilter = Omit<
@@ -204,6 +210,18 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
       }),
     ),
   });
+  const subscriptions = yield* HttpApiClient.group(Api, {
+    group: "subscriptions",
+    baseUrl: options.baseUrl,
+    // Sent once: each request may make one, or post a test.
+    httpClient,
+  });
+  const processing = yield* HttpApiClient.group(Api, {
+    group: "processing",
+    baseUrl: options.baseUrl,
+    // Pausing what is paused changes nothing.
+    httpClient: patientClient,
+  });
   const health = yield* HttpApiClient.group(Api, {
     group: "health",
     baseUrl: options.baseUrl,
@@ -218,6 +236,8 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
   return OrderClient.of({
     orders,
     events: { list },
+    subscriptions,
+    processing,
     keys,
     health,
     eventStream: (query = {}) =>
@@ -236,6 +256,8 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
       ),
     place: (order) =>
       Effect.flatMap(readOrder(order), (payload) => orders.place({ payload })),
+    placeMany: PlacingMany.placeMany(orders.placeMany),
+    placeLines: PlacingMany.placeLines(orders.placeMany),
     allOrders: allOrders(orders),
   });
 });
@@ -245,6 +267,10 @@ export class OrderClient extends Context.Service<
   {
     readonly orders: Endpoints["orders"];
     readonly events: Pick<Endpoints["events"], "list">;
+    /** Makes, pauses, tries and deletes subscriptions; `orders:operate`. */
+    readonly subscriptions: Endpoints["subscriptions"];
+    /** Whether orders are worked on, and by whom; pauses and resumes it. */
+    readonly processing: Endpoints["processing"];
     /** Makes, lists, rolls and revokes keys; needs the scope `admin`. */
     readonly keys: Endpoints["keys"];
     readonly health: Endpoints["health"];
@@ -261,6 +287,10 @@ export class OrderClient extends Context.Service<
      * amount may be a decimal string.
      */
     place(order: OrderToPlace): Effect.Effect<Placed, PlaceError>;
+    /** Many by few requests; what came of each, in the order given. */
+    readonly placeMany: PlacingMany.PlaceMany;
+    /** The same for orders that are JSON already. */
+    readonly placeLines: PlacingMany.PlaceLines;
     /**
      * Every order there is, or that passes the filter, newest first; pages are
      * followed as the stream is read. Orders placed after its beginning do not

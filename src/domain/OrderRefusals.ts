@@ -30,6 +30,20 @@ export class OrderConflict extends HttpApiError.Problem<OrderConflict>()(
   { order_id: OrderId },
 ) {}
 
+/** Ids of a batch that is placed as a whole are taken by other orders. */
+export class OrdersConflict extends HttpApiError.Problem<OrdersConflict>()(
+  "OrdersConflict",
+  {
+    type: "urn:order-service:orders-conflict",
+    status: 409,
+    title: "Other orders have some of these order_ids",
+  },
+  {
+    /** Each order that is in the way, by its place in the batch. */
+    errors: Schema.Array(HttpApiError.ProblemIssue),
+  },
+) {}
+
 /** The order's status does not allow what was asked. */
 export class OrderNotInStatus extends HttpApiError.Problem<OrderNotInStatus>()(
   "OrderNotInStatus",

@@ -23,7 +23,7 @@ const windowMillis = 1000;
 /** Seconds after which a caller should ask again while the database is away. */
 const outageSeconds = 1;
 
-const unavailable = ({ reason }: RepositoryUnavailable) =>
+export const unavailableOf = ({ reason }: RepositoryUnavailable) =>
   new UnavailableProblem({
     detail: `Ask again in ${outageSeconds} s: ${reason}.`,
     retry_after_seconds: outageSeconds,
@@ -43,7 +43,7 @@ export const orUnavailable = <A, E, R>(
     work,
     (error): error is E & RepositoryUnavailable =>
       error instanceof RepositoryUnavailable,
-    (error) => Effect.fail(unavailable(error)),
+    (error) => Effect.fail(unavailableOf(error)),
   ) as Admitted<A, E, R>;
 
 export class Admission extends Context.Service<

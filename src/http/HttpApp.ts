@@ -36,6 +36,7 @@ import { KeptPages } from "./KeptPages.ts";
 import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
+import * as ProcessingHttp from "./ProcessingHttp.ts";
 import * as SessionHttp from "./SessionHttp.ts";
 import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
@@ -62,6 +63,7 @@ const api = (access: AccessOptions["access"]) =>
       KeysHttp.layer,
       SessionHttp.layer(access),
       SubscriptionsHttp.layer,
+      ProcessingHttp.layer,
       HealthHttp.layer,
     ]),
     Layer.provide(

@@ -3,7 +3,7 @@
  * JSON leaves open is refused. The platform's own reading would round
  * 0.300000000000000001 to 0.3 and let the last of two equal keys win.
  */
-import { Context, Effect, Stream } from "effect";
+import { Context, Effect, Result, Stream } from "effect";
 import {
   HttpIncomingMessage,
   type HttpServerError,
@@ -26,14 +26,22 @@ type Unread =
   | HttpApiError.BadRequestProblem
   | UnavailableProblem;
 
+/** How a body may be written. */
+export interface BodyType {
+  readonly is: (contentType: string) => boolean;
+  /** What to send. */
+  readonly name: string;
+}
+
 /** Why a body of these headers is not read; `undefined` when it is. */
-const refusalOf = (
+export const refusalOf = (
   headers: HttpServerRequest.HttpServerRequest["headers"],
+  { is, name }: BodyType,
 ): NotJson | undefined => {
   const contentType = headers["content-type"];
-  if (contentType === undefined || !isJson(contentType)) {
+  if (contentType === undefined || !is(contentType)) {
     return new NotJson({
-      detail: `Send the body as "Content-Type: application/json"${
+      detail: `Send the body as "Content-Type: ${name}"${
         contentType === undefined ? "" : `, not as "${contentType}"`
       }.`,
     });
@@ -65,9 +73,17 @@ export const use = <A, E, R>(
   request: HttpServerRequest.HttpServerRequest,
   work: (body: unknown) => Effect.Effect<A, E, R>,
 ): Effect.Effect<A, E | Unread, R> =>
+  useBytes(request, json, (bytes) => Effect.flatMap(parseExactly(bytes), work));
+
+/** Works with the body as it came, of at most `MAX_BODY_SIZE` bytes. */
+export const useBytes = <A, E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  type: BodyType,
+  work: (bytes: Uint8Array | ArrayBuffer) => Effect.Effect<A, E, R>,
+): Effect.Effect<A, E | Unread, R> =>
   Effect.withFiber((fiber): Effect.Effect<A, E | Unread, R> => {
     const { headers } = request;
-    const refusal = refusalOf(headers);
+    const refusal = refusalOf(headers, type);
     if (refusal !== undefined) return Effect.fail(refusal);
     const limit = Number(
       fiber.getRef(HttpIncomingMessage.MaxBodySize) ?? Infinity,
@@ -88,13 +104,10 @@ export const use = <A, E, R>(
         : broken("The body broke off before its end.");
     };
     if (length <= negligibleBody) {
-      return Effect.flatMap(
-        Effect.matchEffect(readSmall(request), {
-          onSuccess: parseExactly,
-          onFailure: (error) => Effect.fail(orUnread(error)),
-        }),
-        work,
-      );
+      return Effect.matchEffect(readSmall(request), {
+        onSuccess: work,
+        onFailure: (error) => Effect.fail(orUnread(error)),
+      });
     }
     const bodies = fiber.getRef(Bodies);
     const isSmall = length <= smallBody;
@@ -109,10 +122,7 @@ export const use = <A, E, R>(
           Effect.flatMap((bytes) =>
             bodies.working(
               bytes.byteLength,
-              Effect.flatMap(
-                Effect.suspend(() => parseExactly(bytes)),
-                work,
-              ),
+              Effect.suspend(() => work(bytes)),
             ),
           ),
         ),
@@ -174,29 +184,36 @@ type GatherError =
   | UnavailableProblem
   | "too large";
 
-const isJson = (contentType: string) =>
-  /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType.trim());
+export const json: BodyType = {
+  is: (contentType) =>
+    /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(contentType.trim()),
+  name: "application/json",
+};
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-const parseExactly = (
-  bytes: Uint8Array | ArrayBuffer,
-): Effect.Effect<unknown, HttpApiError.BadRequestProblem> => {
-  let text: string;
+/** What a body, or a part of it, says; or why it cannot be read. */
+type Said<A> = Result.Result<A, HttpApiError.BadRequestProblem>;
+
+export const textOf = (bytes: Uint8Array | ArrayBuffer): Said<string> => {
   try {
-    text = utf8.decode(bytes);
+    return Result.succeed(utf8.decode(bytes));
   } catch {
-    return Effect.fail(broken("The body is not UTF-8 text."));
+    return Result.fail(broken("The body is not UTF-8 text."));
   }
+};
+
+/** The JSON value in a text, exactly. */
+export const jsonOf = (text: string): Said<unknown> => {
   const plain = parsePlain(text);
-  if (plain !== undefined) return Effect.succeed(plain);
+  if (plain !== undefined) return Result.succeed(plain);
   if (text.trim() === "") {
-    return Effect.fail(broken("The body is empty: send a JSON object."));
+    return Result.fail(broken("The body is empty: send a JSON object."));
   }
   try {
-    return Effect.succeed(parse(text, null, numberFromJson));
+    return Result.succeed(parse(text, null, numberFromJson));
   } catch (error) {
-    return Effect.fail(
+    return Result.fail(
       broken(
         error instanceof RangeError
           ? "The body is nested too deeply."
@@ -205,6 +222,9 @@ const parseExactly = (
     );
   }
 };
+
+const parseExactly = (bytes: Uint8Array | ArrayBuffer) =>
+  Effect.fromResult(Result.flatMap(textOf(bytes), jsonOf));
 
 /** Where an integer may stand that is no safe one: it is kept by its digits. */
 const mayBeUnsafe = /\d{16}|e\+/;
@@ -216,7 +236,7 @@ const mayBeUnsafe = /\d{16}|e\+/;
  * again; so a text that comes out the same was read exactly, in half the time
  * and a sixth of the memory.
  */
-const parsePlain = (text: string): unknown => {
+export const parsePlain = (text: string): unknown => {
   if (mayBeUnsafe.test(text)) return undefined;
   try {
     const value: unknown = JSON.parse(text);
@@ -256,7 +276,7 @@ export const digitsOf = (
   return read;
 };
 
-const broken = (detail: string) =>
+export const broken = (detail: string) =>
   new HttpApiError.BadRequestProblem({
     detail,
     errors: [{ path: ["payload"], message: detail }],

@@ -15,9 +15,11 @@ import { Orders } from "../orders/Orders.ts";
 import { pageBytesMax } from "../persistence/OrderRepository.ts";
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
+import * as BatchPlacing from "./BatchPlacing.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, fromOrders, isKnown } from "./OrderResponses.ts";
 import { Placing, toBadRequest } from "./Placing.ts";
+import * as ProcessingHttp from "./ProcessingHttp.ts";
 
 const decodeRetryOrders = Schema.decodeUnknownEffect(RetryOrders, {
   errors: "all",
@@ -54,9 +56,14 @@ export const layer = HttpApiBuilder.group(
     const placing = yield* Placing;
     const { admit } = yield* Admission;
     const answers = yield* Answers;
+    const metricsHistory = yield* ProcessingHttp.metricsHistory;
+    const batch = yield* BatchPlacing.make;
 
     return handlers
       .handleRaw("place", ({ request }) => placing.answer(request))
+      .handleRaw("placeMany", ({ query, request }) =>
+        batch.answer(request, query.atomic === "true"),
+      )
       .handleRaw(
         "retryMany",
         Effect.fnUntraced(function* ({ query, request }) {
@@ -84,6 +91,7 @@ export const layer = HttpApiBuilder.group(
           return yield* admit(answers.make(pageBytesMax, answer));
         }),
         metrics: () => admit(orders.metrics),
+        metricsHistory: ({ query }) => admit(metricsHistory(query)),
         find: Effect.fnUntraced(function* ({ headers, params }) {
           const order_id = yield* orderIdIn(params);
           const answer = Effect.map(orders.find(order_id), (order) => {

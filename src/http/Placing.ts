@@ -6,7 +6,7 @@
  * order is committed. They have the same handler, for the documents and for
  * paths that are written in other ways.
  */
-import { Context, Effect, Layer, Schema, SchemaIssue } from "effect";
+import { Context, Effect, Layer, Result, Schema, SchemaIssue } from "effect";
 import {
   HttpServerRequest,
   HttpServerRespondable,
@@ -19,6 +19,7 @@ import type {
   NotJson,
   UnavailableProblem,
 } from "../api/Problems.ts";
+import type { NewOrder } from "../domain/Order.ts";
 import type { OrderConflict } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { Admission } from "./Admission.ts";
@@ -68,6 +69,17 @@ export const toBadRequest = (error: Schema.SchemaError) =>
 export const orderIn = (body: unknown) =>
   Effect.mapError(
     decodePlaceOrder(JsonBody.digitsOf(body, numericFields)),
+    toBadRequest,
+  );
+
+const decodeAtOnce = Schema.decodeUnknownResult(PlaceOrder, { errors: "all" });
+
+/** The same, for one of many. */
+export const readOrder = (
+  body: unknown,
+): Result.Result<NewOrder, HttpApiError.BadRequestProblem> =>
+  Result.mapError(
+    decodeAtOnce(JsonBody.digitsOf(body, numericFields)),
     toBadRequest,
   );
 

@@ -10,6 +10,7 @@ import {
   Option,
   Record,
   References,
+  Result,
 } from "effect";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import type { HistoryEntry } from "../domain/OrderHistory.ts";
@@ -18,6 +19,7 @@ import {
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
+  OrdersConflict,
 } from "../domain/OrderRefusals.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import {
@@ -26,6 +28,8 @@ import {
   OrderRepository,
   type OrderTally,
   type Placement,
+  type PlacementOfMany,
+  type Placing,
   type RepositoryUnavailable,
   type RetryQuery,
 } from "../persistence/OrderRepository.ts";
@@ -77,6 +81,12 @@ const atLeastZero = (value: number): number => Math.max(0, value);
 const round = (value: number, decimals: number): number =>
   Math.round(value * 10 ** decimals) / 10 ** decimals;
 
+const conflictOf = ({ order_id }: NewOrder) =>
+  new OrderConflict({
+    order_id,
+    detail: `An order "${order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
+  });
+
 type Answer<A, E = never> = Effect.Effect<A, E | RepositoryUnavailable>;
 
 export class Orders extends Context.Service<
@@ -84,6 +94,18 @@ export class Orders extends Context.Service<
   {
     /** Takes an order in; it is durable when this succeeds. */
     place(order: NewOrder): Answer<Placement, OrderConflict>;
+    /** Takes many in, each on its own: what came of each, in their order. */
+    placeMany(
+      orders: ReadonlyArray<NewOrder>,
+    ): Effect.Effect<
+      ReadonlyArray<
+        Result.Result<Placement, OrderConflict | RepositoryUnavailable>
+      >
+    >;
+    /** Takes all of them in, or none. */
+    placeAllOrNone(
+      orders: ReadonlyArray<NewOrder>,
+    ): Answer<ReadonlyArray<Placement>, OrdersConflict>;
     find(order_id: string): Answer<Order, OrderNotFound>;
     history(
       order_id: string,
@@ -129,15 +151,70 @@ export class Orders extends Context.Service<
               return Effect.succeed(placement);
             }
             placed.conflict.updateUnsafe(1, context);
-            return Effect.fail(
-              new OrderConflict({
-                order_id: order.order_id,
-                detail: `An order "${order.order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
-              }),
-            );
+            return Effect.fail(conflictOf(order));
           },
         );
       };
+
+      const placingsOf = (orders: ReadonlyArray<NewOrder>) =>
+        orders.map(
+          (order): Placing => ({
+            order,
+            partition: processor.choosePartition(),
+          }),
+        );
+
+      /** Counts a placement, and tells the actor of what is new. */
+      const note = (
+        { order: { order_id }, partition }: Placing,
+        { isNew, item_bytes }: PlacementOfMany,
+      ) => {
+        if (isNew) processor.handOver(partition, order_id, item_bytes);
+        (isNew ? placed.created : placed.replayed).updateUnsafe(1, context);
+      };
+
+      const placeMany = useCase("Orders.placeMany")(function* (
+        orders: ReadonlyArray<NewOrder>,
+      ) {
+        const placings = placingsOf(orders);
+        const answers = yield* repository.insertMany(placings);
+        return answers.map((answer, index) => {
+          if (Result.isFailure(answer)) return Result.fail(answer.failure);
+          const placing = placings[index] as Placing;
+          const { order, ...placement } = answer.success;
+          const isSame =
+            order !== undefined &&
+            (placement.isNew || sameContent(placing.order, order));
+          if (!isSame) {
+            placed.conflict.updateUnsafe(1, context);
+            return Result.fail(conflictOf(placing.order));
+          }
+          note(placing, answer.success);
+          return Result.succeed({ ...placement, order });
+        });
+      });
+
+      const placeAllOrNone = useCase("Orders.placeAllOrNone")(function* (
+        orders: ReadonlyArray<NewOrder>,
+      ) {
+        const placings = placingsOf(orders);
+        const answer = yield* repository.insertAllOrNone(placings);
+        if (Result.isFailure(answer)) {
+          const taken = answer.failure;
+          placed.conflict.updateUnsafe(taken.length, context);
+          return yield* new OrdersConflict({
+            detail: `${taken.length} of these orders have the order_id of one with other content, stored or before it in the batch (see errors). None of the batch was placed.`,
+            errors: taken.map((index) => ({
+              path: ["payload", index, "order_id"],
+              message: `is taken by an order with other content: "${placings[index]?.order.order_id}"`,
+            })),
+          });
+        }
+        answer.success.forEach((placement, index) => {
+          note(placings[index] as Placing, placement);
+        });
+        return answer.success;
+      });
 
       const orNotFound = <A>(order_id: string, found: Option.Option<A>) =>
         Option.isSome(found)
@@ -205,6 +282,8 @@ export class Orders extends Context.Service<
 
       return Orders.of({
         place: isTraced ? Effect.fn("Orders.place")(place) : place,
+        placeMany,
+        placeAllOrNone,
         find,
         history,
         list: repository.list,

@@ -3,15 +3,17 @@ import { Migrator } from "effect/sql";
 import orders from "../../migrations/0001_orders.ts";
 import events from "../../migrations/0002_events.ts";
 import access from "../../migrations/0003_access.ts";
+import processing from "../../migrations/0005_processing.ts";
 
 export const migrations = Migrator.fromRecord({
   "0001_orders": orders,
   "0002_events": events,
   "0003_access": access,
+  "0005_processing": processing,
 });
 
 /** The schema this code was written for. */
-export const newestMigration = 3;
+export const newestMigration = 5;
 
 export const migrationsTable = "effect_sql_migrations";
 

@@ -1,21 +1,25 @@
 /** Takes orders in. What is new is stored once, whatever comes again. */
-import { type DateTime, Effect } from "effect";
+import { type DateTime, Effect, Option } from "effect";
 import type { SqlClient } from "effect/sql";
 import type { NewOrder, Order } from "../domain/Order.ts";
 import type { Partition } from "../domain/Partition.ts";
+import type {
+  Placement,
+  Placing,
+  RepositoryUnavailable,
+} from "./OrderRepository.ts";
 import {
   at,
   decodeSmallOrder,
+  isLarge,
   type LargeOrder,
   smallOrderColumns,
 } from "./OrderRow.ts";
 import { itemBytesMax, type Statements } from "./Statements.ts";
 
-export interface Placing {
-  readonly order: NewOrder;
-  /** Its items, as JSON. */
+/** An order on its way in, with its items as JSON. */
+export interface Written extends Placing {
   readonly items: string;
-  readonly partition: Partition;
 }
 
 /** What is known of an order after its insert: of a large one, not its items. */
@@ -25,7 +29,7 @@ export interface Stored {
 }
 
 /** An order that has just been placed. */
-const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
+export const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
   order_id: order.order_id,
   user_id: order.user_id,
   item_ids: order.item_ids,
@@ -40,17 +44,52 @@ const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
   last_error: null,
 });
 
+export const written = ({ order, partition }: Placing): Written => ({
+  order,
+  partition,
+  items: JSON.stringify(order.item_ids),
+});
+
+/** The first of each id, in the order of ids: statements meet rows in it. */
+export const firstOfEach = (placings: ReadonlyArray<Written>) => {
+  const byId = new Map<string, Written>();
+  for (const placing of placings) {
+    if (!byId.has(placing.order.order_id)) {
+      byId.set(placing.order.order_id, placing);
+    }
+  }
+  return Array.from(byId.values()).sort((a, b) =>
+    a.order.order_id < b.order.order_id ? -1 : 1,
+  );
+};
+
+export type OrderPlacing = ReturnType<typeof make>;
+
+/**
+ * @param sql where the orders of many callers share a statement
+ * @param findLarge reads an order that is known to be there
+ */
 export const make = (
   sql: SqlClient.SqlClient,
   { batched, moving }: Statements,
+  findLarge: (
+    order: LargeOrder,
+  ) => Effect.Effect<Option.Option<Order>, RepositoryUnavailable>,
 ) => {
   /**
    * A number of the log is taken once the transaction has its id, which the
    * condition sees to: `LogHorizon` counts on it.
+   *
+   * @param taken what becomes of those whose id is taken: they are passed over,
+   * or all of them fail
    */
-  const insertNew = (given: ReadonlyArray<Placing>) =>
-    moving<{ order_id: string; created_at: Date }>(sql, {
-      moved: sql`
+  const insertNew = (
+    client: SqlClient.SqlClient,
+    given: ReadonlyArray<Written>,
+    taken: "passed over" | "fail all",
+  ) =>
+    moving<{ order_id: string; created_at: Date }>(client, {
+      moved: client`
         INSERT INTO orders
           (order_id, user_id, item_ids, total_amount, partition, seq)
         SELECT order_id, user_id, item_ids::json, total_amount, partition,
@@ -63,36 +102,37 @@ export const make = (
           ${given.map((_) => _.partition)}::smallint[]
         ) AS given (order_id, user_id, item_ids, total_amount, partition)
         WHERE pg_current_xact_id() IS NOT NULL
-        ON CONFLICT (order_id) DO NOTHING
+        ${client.literal(
+          taken === "passed over" ? "ON CONFLICT (order_id) DO NOTHING" : "",
+        )}
         RETURNING order_id, user_id, created_at, NULL AS was,
           status AS became, 0::float8 AS seconds`,
-      selected: sql.literal("order_id, created_at"),
+      selected: client.literal("order_id, created_at"),
       told: { type: "order.placed" },
     });
 
-  const findStored = (order_ids: ReadonlyArray<string>) =>
-    sql`SELECT ${sql.literal(smallOrderColumns)} FROM orders AS o
+  const findStored = Effect.fnUntraced(function* (
+    client: SqlClient.SqlClient,
+    order_ids: ReadonlyArray<string>,
+  ) {
+    const rows = yield* client`
+      SELECT ${client.literal(smallOrderColumns)} FROM orders AS o
       WHERE o.order_id = ANY(${order_ids}::text[])`;
+    return rows.map(decodeSmallOrder);
+  });
 
   const insertAll = Effect.fnUntraced(function* (
-    placings: ReadonlyArray<Placing>,
+    placings: ReadonlyArray<Written>,
   ) {
     // The same id twice in one batch: the first is placed, the others find it.
-    const byId = new Map<string, Placing>();
-    for (const placing of placings) {
-      if (!byId.has(placing.order.order_id)) {
-        byId.set(placing.order.order_id, placing);
-      }
-    }
-    const given = Array.from(byId.values()).sort((a, b) =>
-      a.order.order_id < b.order.order_id ? -1 : 1,
-    );
+    const given = firstOfEach(placings);
+    const first = new Map(given.map((_) => [_.order.order_id as string, _]));
     const stored = new Map<string, Stored>();
-    for (const { created_at, order_id } of yield* insertNew(given)) {
-      const placing = byId.get(order_id);
+    for (const row of yield* insertNew(sql, given, "passed over")) {
+      const placing = first.get(row.order_id);
       if (placing === undefined) continue;
-      stored.set(order_id, {
-        order: placed(placing.order, at(created_at)),
+      stored.set(row.order_id, {
+        order: placed(placing.order, at(row.created_at)),
         isNew: true,
       });
     }
@@ -100,24 +140,41 @@ export const make = (
       .map((_) => _.order.order_id)
       .filter((order_id) => !stored.has(order_id));
     if (others.length > 0) {
-      for (const row of yield* findStored(others)) {
-        const order = decodeSmallOrder(row);
+      for (const order of yield* findStored(sql, others)) {
         stored.set(order.order_id, { order, isNew: false });
       }
     }
     return placings.map((placing): Stored => {
-      const placement = stored.get(placing.order.order_id);
+      const { order_id } = placing.order;
+      const placement = stored.get(order_id);
       if (placement === undefined) {
-        throw new Error(`order ${placing.order.order_id} was not stored`);
+        throw new Error(`order ${order_id} was not stored`);
       }
-      return byId.get(placing.order.order_id) === placing
+      return first.get(order_id) === placing
         ? placement
         : { order: placement.order, isNew: false };
     });
   });
 
-  return batched("insert", insertAll, {
-    weigh: ({ items }: Placing) => items.length,
+  const batch = batched("insert", insertAll, {
+    weigh: ({ items }: Written) => items.length,
     max: itemBytesMax,
-  }).one;
+  });
+
+  const read = (order: LargeOrder) =>
+    Effect.map(findLarge(order), Option.getOrThrow);
+
+  const insert = (order: NewOrder, partition: Partition) => {
+    const placing = written({ order, partition });
+    const item_bytes = placing.items.length;
+    return Effect.flatMap(
+      batch.one(placing),
+      ({ isNew, order }): Effect.Effect<Placement, RepositoryUnavailable> =>
+        isLarge(order)
+          ? Effect.map(read(order), (order) => ({ order, isNew, item_bytes }))
+          : Effect.succeed({ order, isNew, item_bytes }),
+    );
+  };
+
+  return { insert, insertNew, findStored, batch, read };
 };

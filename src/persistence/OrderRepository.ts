@@ -48,6 +48,21 @@ export interface Placement {
   readonly item_bytes: number;
 }
 
+/** An order that is to be placed, and where. */
+export interface Placing {
+  readonly order: NewOrder;
+  readonly partition: Partition;
+}
+
+/** What came of placing one of many. */
+export interface PlacementOfMany extends Omit<Placement, "order"> {
+  /**
+   * Left out where the id was there before with items of another size: it is
+   * another order, and as many as are placed may be too large to be read.
+   */
+  readonly order: Order | undefined;
+}
+
 /** An order that may be begun. */
 export interface DueOrder {
   readonly order_id: OrderId;
@@ -157,6 +172,8 @@ export interface OrderTally {
   /** Orders ever taken in; the counts together, if none was lost. */
   readonly accepted: number;
   readonly counts: Readonly<Record<OrderStatus, number>>;
+  /** How often an order became FAILED; one that was retried may have twice. */
+  readonly failures: number;
   /** Over all COMPLETED orders, from begin to complete of the last attempt. */
   readonly processingSeconds: number;
   /** Since the oldest PENDING order was placed, if there is one. */
@@ -226,6 +243,21 @@ export class OrderRepository extends Context.Service<
   {
     /** Takes an order in as PENDING, due at once; never changes a stored one. */
     insert(order: NewOrder, partition: Partition): Answer<Placement>;
+    /**
+     * The same for many, each on its own. Where an id is given twice, the first
+     * is new. A few hundred at once, at most.
+     */
+    insertMany(
+      placings: ReadonlyArray<Placing>,
+    ): Effect.Effect<AnswerEach<PlacementOfMany>>;
+    /**
+     * The same for all or none: it fails with the indexes of those whose ids are
+     * taken by orders with other content, and then takes in none. A few hundred
+     * at once, at most, with items of a few mebibytes.
+     */
+    insertAllOrNone(
+      placings: ReadonlyArray<Placing>,
+    ): Answer<Result.Result<ReadonlyArray<Placement>, ReadonlyArray<number>>>;
     find(order_id: string): Answer<Option.Option<Order>>;
     /**
      * What became of an order, oldest first: of its attempts and changes the

@@ -2,9 +2,17 @@
  * Orders in memory, for tests that want no database: the same contract, kept
  * by the same conformance suite. Its clock is Effect's, so `TestClock` moves it.
  */
-import { Context, DateTime, Effect, Latch, Layer, Option } from "effect";
+import {
+  Context,
+  DateTime,
+  Effect,
+  Latch,
+  Layer,
+  Option,
+  Result,
+} from "effect";
 import { eventIdOf, placeIn } from "../domain/EventId.ts";
-import type { NewOrder, Order } from "../domain/Order.ts";
+import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import {
   type EventPlace,
   type EventType,
@@ -31,6 +39,8 @@ import {
   type OpenOrder,
   type OrderQuery,
   OrderRepository,
+  type Placement,
+  type Placing,
   pageBytesMax,
 } from "./OrderRepository.ts";
 
@@ -44,6 +54,8 @@ interface Row {
   /** Attempts ever begun. */
   readonly begun: number;
 }
+
+const itemBytesOf = ({ item_ids }: NewOrder) => JSON.stringify(item_ids).length;
 
 /** There is one database, as long as the layer lives. */
 const origin = "memory";
@@ -114,6 +126,7 @@ const make = Effect.gen(function* () {
 
   const rows = new Map<string, Row>();
   let processingSeconds = 0;
+  let failures = 0;
 
   const epochs = new Map<Partition, Epoch>();
   const epochOf = (partition: Partition): Epoch => epochs.get(partition) ?? 0;
@@ -149,6 +162,7 @@ const make = Effect.gen(function* () {
         },
       };
       rows.set(order.order_id, moved);
+      if (to === "FAILED") failures += 1;
       return Option.some(moved);
     });
 
@@ -265,34 +279,62 @@ const make = Effect.gen(function* () {
       }),
     );
 
+  const insert = (
+    now: DateTime.Utc,
+    { order, partition }: Placing,
+  ): Placement => {
+    const item_bytes = itemBytesOf(order);
+    const stored = rows.get(order.order_id);
+    if (stored !== undefined) {
+      return { order: stored.order, isNew: false, item_bytes };
+    }
+    const placed: Order = {
+      ...order,
+      status: "PENDING",
+      created_at: now,
+      updated_at: now,
+      processing_started_at: null,
+      processing_completed_at: null,
+      attempts: 0,
+      next_attempt_at: null,
+      last_error: null,
+    };
+    const seq = BigInt(rows.size + 1);
+    const row = {
+      ...{ order: placed, seq, partition, item_bytes },
+      due_at: undefined,
+      begun: 0,
+    };
+    rows.set(order.order_id, row);
+    tell("order.placed", row);
+    return { order: placed, isNew: true, item_bytes };
+  };
+
   const repository = OrderRepository.of({
-    insert: (order: NewOrder, partition) =>
+    insert: (order, partition) =>
+      Effect.map(DateTime.now, (now) => insert(now, { order, partition })),
+    insertMany: (placings) =>
+      Effect.map(DateTime.now, (now) =>
+        placings.map((placing) => {
+          const placement = insert(now, placing);
+          const isOther = placement.item_bytes !== itemBytesOf(placement.order);
+          return Result.succeed(
+            isOther ? { ...placement, order: undefined } : placement,
+          );
+        }),
+      ),
+    insertAllOrNone: (placings) =>
       Effect.map(DateTime.now, (now) => {
-        const item_bytes = JSON.stringify(order.item_ids).length;
-        const stored = rows.get(order.order_id);
-        if (stored !== undefined) {
-          return { order: stored.order, isNew: false, item_bytes };
-        }
-        const placed: Order = {
-          ...order,
-          status: "PENDING",
-          created_at: now,
-          updated_at: now,
-          processing_started_at: null,
-          processing_completed_at: null,
-          attempts: 0,
-          next_attempt_at: null,
-          last_error: null,
-        };
-        const seq = BigInt(rows.size + 1);
-        const row = {
-          ...{ order: placed, seq, partition, item_bytes },
-          due_at: undefined,
-          begun: 0,
-        };
-        rows.set(order.order_id, row);
-        tell("order.placed", row);
-        return { order: placed, isNew: true, item_bytes };
+        const first = new Map<string, NewOrder>();
+        const taken = placings.flatMap(({ order }, index) => {
+          const { order_id } = order;
+          const other = rows.get(order_id)?.order ?? first.get(order_id);
+          if (other === undefined) first.set(order_id, order);
+          return sameContent(order, other ?? order) ? [] : [index];
+        });
+        return taken.length > 0
+          ? Result.fail(taken)
+          : Result.succeed(placings.map((placing) => insert(now, placing)));
       }),
     find: (order_id) =>
       Effect.sync(() =>
@@ -352,6 +394,7 @@ const make = Effect.gen(function* () {
       return {
         accepted: rows.size,
         counts,
+        failures,
         processingSeconds,
         oldestPendingSeconds:
           oldest === undefined

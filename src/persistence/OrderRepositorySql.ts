@@ -3,6 +3,7 @@
  * the orders it moves and the statistics it changes are both there or neither.
  *
  *     OrderPlacing      takes orders in
+ *     OrderPlacingMany  many for one caller, each on its own or all or none
  *     OrderLog          what an actor has to do, in its order
  *     OrderAttempts     begin, complete, fail, give back
  *     OrderChanges      cancel, retry
@@ -19,7 +20,7 @@
  * them, and the statistics last, so that two statements never wait for each
  * other in a circle.
  */
-import { Context, Effect, Latch, Layer, Option, Semaphore } from "effect";
+import { Context, Effect, Latch, Layer, Semaphore } from "effect";
 import { Connections } from "./Connections.ts";
 import * as EventDays from "./EventDays.ts";
 import { EventLog, ThisInstance, WritesEvents } from "./EventLog.ts";
@@ -33,14 +34,12 @@ import * as OrderLog from "./OrderLog.ts";
 import * as OrderMoves from "./OrderMoves.ts";
 import * as OrderPages from "./OrderPages.ts";
 import * as OrderPlacing from "./OrderPlacing.ts";
+import * as OrderPlacingMany from "./OrderPlacingMany.ts";
 import {
   type CountPlace,
   type OrderQuery,
   OrderRepository,
-  type Placement,
-  type RepositoryUnavailable,
 } from "./OrderRepository.ts";
-import { isLarge } from "./OrderRow.ts";
 import * as OrderStatistics from "./OrderStatistics.ts";
 import * as Statements from "./Statements.ts";
 
@@ -70,29 +69,17 @@ const make = Effect.gen(function* () {
     statements,
     yield* ThisInstance,
   );
-  const insert = OrderPlacing.make(working, statements);
+
+  const placing = OrderPlacing.make(working, statements, findLarge);
 
   const repository = OrderRepository.of({
     ...log,
+    insert: placing.insert,
+    ...OrderPlacingMany.make(apart, statements, placing),
     ...OrderAttempts.make(working, statements),
     ...OrderChanges.make(apart, statements),
     find,
     history: OrderHistory.make(reading, statements),
-    insert: (order, partition) => {
-      const items = JSON.stringify(order.item_ids);
-      const item_bytes = items.length;
-      return Effect.flatMap(
-        insert({ order, items, partition }),
-        ({ isNew, order }): Effect.Effect<Placement, RepositoryUnavailable> =>
-          isLarge(order)
-            ? Effect.map(findLarge(order), (found) => ({
-                order: Option.getOrThrow(found),
-                isNew,
-                item_bytes,
-              }))
-            : Effect.succeed({ order, isNew, item_bytes }),
-      );
-    },
     list: Effect.fn("OrderRepository.list")((query: OrderQuery) =>
       answer(lists.withPermit(OrderPages.read(reading, query))),
     ),

@@ -23,6 +23,7 @@ export const counting = (sql: SqlClient.SqlClient): Statement.Fragment => {
       completed = s.completed + d.completed,
       failed = s.failed + d.failed,
       cancelled = s.cancelled + d.cancelled,
+      failures = s.failures + d.failures,
       processing_seconds = s.processing_seconds + d.seconds
     FROM (
       SELECT
@@ -35,6 +36,7 @@ export const counting = (sql: SqlClient.SqlClient): Statement.Fragment => {
         count(*) FILTER (WHERE became = 'FAILED')
           - count(*) FILTER (WHERE was = 'FAILED') AS failed,
         count(*) FILTER (WHERE became = 'CANCELLED') AS cancelled,
+        count(*) FILTER (WHERE became = 'FAILED') AS failures,
         coalesce(sum(seconds), 0) AS seconds
       FROM moved HAVING count(*) > 0
     ) AS d
@@ -48,6 +50,7 @@ interface TallyRow {
   readonly completed: number;
   readonly failed: number;
   readonly cancelled: number;
+  readonly failures: number;
   readonly seconds: number;
   readonly age: number | null;
   /** The oldest PENDING order on the straight way, if there is one. */
@@ -64,6 +67,7 @@ const tallyOf = (row: TallyRow | undefined): OrderTally => ({
     FAILED: row?.failed ?? 0,
     CANCELLED: row?.cancelled ?? 0,
   },
+  failures: row?.failures ?? 0,
   processingSeconds: row?.seconds ?? 0,
   oldestPendingSeconds: row?.age ?? undefined,
 });
@@ -93,6 +97,7 @@ export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
             sum(completed)::float8 AS completed,
             sum(failed)::float8 AS failed,
             sum(cancelled)::float8 AS cancelled,
+            sum(failures)::float8 AS failures,
             sum(processing_seconds) AS seconds
           FROM order_statistics
         ) AS counts

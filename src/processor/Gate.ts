@@ -1,18 +1,24 @@
 /**
- * Lets no order begin for a while. One gate for all actors of a process: what
- * the work needs is the same for all of them.
+ * Lets no order begin for a while: what the work needs is away, or somebody has
+ * paused processing. One gate for all actors of a process: both are the same for
+ * all of them.
  */
 import { Duration, Effect } from "effect";
+import { Pause } from "./Pause.ts";
 import * as SteadyClock from "./SteadyClock.ts";
 
 export interface Gate {
   /** Closed for so long at least; a longer pause under way stays. */
   readonly closeFor: (pause: Duration.Duration) => Effect.Effect<void>;
   readonly isOpen: () => boolean;
+  /** Whether it is closed by somebody's hand. */
+  readonly isPaused: () => boolean;
   readonly awaitOpen: Effect.Effect<void>;
 }
 
-export const make = Effect.map(SteadyClock.current, (clock): Gate => {
+export const make = Effect.gen(function* (): Effect.fn.Return<Gate> {
+  const clock = yield* SteadyClock.current;
+  const { isPaused, untilRunning } = yield* Pause;
   /** Not set while open, so that asking then reads no clock. */
   let opensAt: number | undefined;
 
@@ -25,6 +31,7 @@ export const make = Effect.map(SteadyClock.current, (clock): Gate => {
   };
 
   const awaitOpen: Effect.Effect<void> = Effect.suspend(() => {
+    if (isPaused()) return Effect.andThen(untilRunning, awaitOpen);
     const left = millisLeft();
     return left === 0
       ? Effect.void
@@ -33,7 +40,8 @@ export const make = Effect.map(SteadyClock.current, (clock): Gate => {
 
   return {
     awaitOpen,
-    isOpen: () => millisLeft() === 0,
+    isOpen: () => !isPaused() && millisLeft() === 0,
+    isPaused,
     closeFor: (pause) =>
       Effect.sync(() => {
         const until =

@@ -114,6 +114,8 @@ export const make = Effect.fnUntraced(function* (
       attemptTimeout: options.attemptTimeout,
       closeGate: gate.closeFor,
     }),
+    isPaused: gate.isPaused,
+    onPutOff: onLostAnswer,
     onBegun: moved,
   });
 

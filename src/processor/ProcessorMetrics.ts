@@ -50,6 +50,10 @@ export const inWork = Metric.gauge("orders_in_work", {
   description: "Orders this process is working on.",
 });
 
+export const paused = Metric.gauge("orders_processing_paused", {
+  description: "1 while this process begins no orders, as somebody paused it.",
+});
+
 /** Measures from one moment to another, in milliseconds of the time of day. */
 export type MeasureFrom = (
   metric: Metric.Metric<number, unknown>,

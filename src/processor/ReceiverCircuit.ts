@@ -27,7 +27,9 @@ import {
   Stream,
 } from "effect";
 import { CircuitBreaker } from "effect/persistence";
+import type { CircuitState } from "../domain/Processing.ts";
 import { FulfilmentFailed, FulfilmentUnavailable } from "./Fulfilment.ts";
+import { ReceiverState } from "./ReceiverState.ts";
 import * as SteadyClock from "./SteadyClock.ts";
 
 /** The work is not done, and may be the next time. */
@@ -95,6 +97,12 @@ const makeDoubtful = () => {
   };
 };
 
+const circuitStates = {
+  Closed: "CLOSED",
+  HalfOpen: "HALF_OPEN",
+  Open: "OPEN",
+} as const satisfies Record<string, CircuitState>;
+
 /** Why no order is begun, and for how long. */
 const unavailable = ({ reason }: CircuitBreaker.CircuitBreakerError) =>
   new FulfilmentUnavailable({
@@ -114,8 +122,15 @@ export const make = Effect.gen(function* () {
     ]),
     maxOpenDuration: askedPauseMax,
   });
+  const shown = yield* ReceiverState;
+  shown.turned("CLOSED", yield* Clock.currentTimeMillis);
   yield* Effect.forkScoped(
-    Stream.runForEach(breaker.transitions, logTransition),
+    Stream.runForEach(breaker.transitions, (transition) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        shown.turned(circuitStates[transition.to], now);
+        return logTransition(transition);
+      }),
+    ),
   );
 
   /** Calls whose order was taken or refused: the receiver was there. */
@@ -141,6 +156,7 @@ export const make = Effect.gen(function* () {
     );
     if (failed?._tag === "NotDone") {
       doubtful.add(order_id);
+      shown.failed(failed.message, yield* Clock.currentTimeMillis);
       const isAlone = settled === settledBefore;
       return yield* new CallFailed({
         failure: failureOf(failed, state),

@@ -28,6 +28,10 @@ export interface TakingUpOptions {
   readonly attemptEnd: Pick<AttemptEnd, "complete">;
   /** Whether the actor is to stop: nothing new begins. */
   readonly isDraining: () => boolean;
+  /** Whether somebody has paused processing: nothing new begins, either. */
+  readonly isPaused: () => boolean;
+  /** Tells that orders were let go that have not begun. */
+  readonly onPutOff: () => void;
   /** Tells that a change may be done, or not, or yet be done. */
   readonly onUnavailable: (error: RepositoryUnavailable) => void;
   /** Tells that orders have begun, or were found not to be for us. */
@@ -69,13 +73,20 @@ export const make = Effect.fnUntraced(function* ({
 }: TakingUpOptions): Effect.fn.Return<TakingUp> {
   const measure = yield* ProcessorMetrics.measuring;
 
-  /** Nothing begins while draining: what was done unanswered is taken back. */
+  /**
+   * Nothing begins while draining: what was done unanswered is taken back. Nor
+   * while paused, however long these orders have waited for the database: they
+   * are let go, and found again.
+   */
   const begin = (dues: ReadonlyArray<DueOrder>, epoch: Epoch) =>
-    Effect.suspend(() =>
-      options.isDraining()
-        ? Effect.succeed([])
-        : repository.begin(dues.map((due) => ({ ...due, epoch }))),
-    );
+    Effect.suspend(() => {
+      if (options.isDraining()) return Effect.succeed([]);
+      if (options.isPaused()) {
+        options.onPutOff();
+        return Effect.succeed([]);
+      }
+      return repository.begin(dues.map((due) => ({ ...due, epoch })));
+    });
 
   const tellBegun = (begun: Begun) => {
     const { attempts, created_at, order_id, processing_started_at } =

@@ -25,6 +25,33 @@ const fault = (kind: string, detail: string): ReadonlyArray<Fault> => [
   { kind, detail },
 ];
 
+interface Entry {
+  readonly order_id: string | null;
+  readonly status: number;
+  readonly order?: Order;
+  readonly problem?: { readonly status: number };
+}
+
+/** The entries of an answer to a batch; none if it is no such answer. */
+const entriesIn = (
+  status: number,
+  type: string | undefined,
+  body: Buffer,
+): ReadonlyArray<Entry> => {
+  const text = body.toString("utf8");
+  if (status !== 200 || !/json$/.test(type ?? "")) return [];
+  const entries: unknown =
+    type === "application/x-ndjson"
+      ? text
+          .trimEnd()
+          .split("\n")
+          .map((line) => JSON.parse(line))
+      : JSON.parse(text);
+  return Array.isArray(entries) && typeof entries[0]?.status === "number"
+    ? entries
+    : [];
+};
+
 export class Book {
   /** Each accepted order's content, by its id. */
   readonly accepted = new Map<string, string>();
@@ -60,7 +87,10 @@ export class Book {
 
   /** After the answer, or when it is clear that none will come. */
   settle(expected: Expectation, answer: Answer | undefined) {
-    const { order } = expected;
+    const { batch = [], order } = expected;
+    if (answer === undefined) {
+      for (const order_id of batch) this.unanswered.add(order_id);
+    }
     if (order === undefined || order.is === "invalid") return;
     const order_id = order.content?.order_id;
     if (order_id === undefined) return;
@@ -89,8 +119,10 @@ export class Book {
       case "orders.cancel":
       case "orders.retry":
         return this.#asked(id, before, answer);
+      case "orders.placeMany":
+        return this.#placedMany(answer);
       default:
-        return this.placedElsewhere(answer);
+        return [...this.placedElsewhere(answer), ...this.#placedMany(answer)];
     }
   }
 
@@ -101,6 +133,28 @@ export class Book {
     const order = JSON.parse(body.toString("utf8")) as Order;
     this.accepted.set(order.order_id, contentKey(order));
     return [];
+  }
+
+  /** Each order of a batch is new once, and says what it said at first. */
+  #placedMany({ body, headers, status }: Answer): ReadonlyArray<Fault> {
+    return entriesIn(status, headers["content-type"], body).flatMap(
+      ({ order, order_id, problem, status }) => {
+        if (order === undefined) {
+          return problem?.status === status
+            ? []
+            : fault("orders.placeMany: an entry of nothing", String(order_id));
+        }
+        const known = this.accepted.get(order.order_id);
+        const stored = contentKey(order);
+        this.accepted.set(order.order_id, stored);
+        if (order.order_id !== order_id || (known ?? stored) !== stored) {
+          return fault("orders.placeMany: another order", stored);
+        }
+        return (status === 201) === (known === undefined)
+          ? []
+          : fault(`orders.placeMany: ${status} at the wrong time`, stored);
+      },
+    );
   }
 
   #placed(expected: Expectation, before: Before, answer: Answer) {

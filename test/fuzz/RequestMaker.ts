@@ -5,7 +5,7 @@
  */
 import { Dice } from "./Dice.ts";
 import type { Contract, Operation, Path } from "./document.ts";
-import { bodyBytesMax } from "./expectation.ts";
+import { batchId, bodyBytesMax } from "./expectation.ts";
 import { judgeOrder } from "./orderJudge.ts";
 import {
   type Fields,
@@ -200,7 +200,9 @@ export class RequestMaker {
     const asked =
       operation.requestBody === undefined
         ? sent
-        : this.#withBody(sent, operation, dice, index);
+        : operation.operationId === "orders.placeMany"
+          ? this.#withBatch(sent, dice, index)
+          : this.#withBody(sent, operation, dice, index);
     return this.#disturbed(asked, dice);
   }
 
@@ -326,6 +328,57 @@ export class RequestMaker {
       chunkBytes: dice.chance(0.1)
         ? dice.pick(body.length > 100_000 ? [65_536] : [1, 7, 100, 65_536])
         : undefined,
+    };
+  }
+
+  /** A batch, in an array or on lines, of orders with ids of its own. */
+  #withBatch(sent: Sent, dice: Dice, index: number): Sent {
+    const schema = this.#contract.document.components.schemas.PlaceOrder;
+    const rows = Array.from(
+      { length: dice.pick([0, 1, 1, 2, 3, 8]) },
+      (_, n) => {
+        const fields = fieldsFromSchema(this.#contract, schema ?? {}, dice);
+        const [id, ...others] = [
+          ["order_id", JSON.stringify(`${batchId(this.#seed, index)}-${n}`)],
+          ...fields.filter(([name]) => name !== "order_id"),
+        ] as const;
+        return dice.weighted<() => string>([
+          [8, () => objectOf([id as Fields[number], ...others], dice)],
+          [
+            4,
+            () =>
+              objectOf(
+                [id as Fields[number], ...this.#wrong(others, dice)],
+                dice,
+              ),
+          ],
+          [1, () => oddJson(dice)],
+        ])();
+      },
+    );
+    const given = rows.flatMap((row) =>
+      dice.chance(0.1) ? [row, row] : [row],
+    );
+    const asLines = dice.chance(0.5);
+    const text = asLines
+      ? given
+          .map((row) => row.replace(/[\r\n]/g, " "))
+          .join(dice.pick(["\n", "\r\n", "\n \n"]))
+      : `[${given.join(dice.pick([",", " , "]))}]`;
+    const body = dice.chance(0.1)
+      ? mutate(Buffer.from(text), dice)
+      : Buffer.from(text);
+    const type = asLines ? "application/x-ndjson" : "application/json";
+    return {
+      ...sent,
+      headers: [
+        ["Content-Type", dice.chance(0.95) ? type : dice.pick(otherTypes)],
+        ...(dice.chance(0.2)
+          ? [["Accept", "application/x-ndjson"] as const]
+          : []),
+      ],
+      body,
+      chunkBytes: dice.chance(0.1) ? dice.pick([1, 7, 100]) : undefined,
     };
   }
 

@@ -17,6 +17,7 @@ const headersKnown = new Set([
   ...["connection", "keep-alive", "location", "etag", "link", "allow"],
   ...["idempotent-replayed", "retry-after", "x-content-type-options"],
   ...["referrer-policy", "content-security-policy"],
+  "preference-applied",
   ...["vary", "cache-control", "content-encoding", "x-accel-buffering"],
 ]);
 
@@ -71,7 +72,8 @@ const declaredFaults = (
     }
   }
   const type = answer.headers["content-type"];
-  const [content] = Object.entries(declared.content ?? {});
+  const contents = Object.entries(declared.content ?? {});
+  const content = contents.find(([given]) => given === type) ?? contents[0];
   if (content === undefined) {
     return answer.body.length === 0
       ? faults
@@ -91,6 +93,16 @@ const declaredFaults = (
     return told[0]?.retry === undefined || wrong.length > 0
       ? [...faults, ...fault(`${what}: not its schema`, wrong.join("; "))]
       : faults;
+  }
+  if (type === "application/x-ndjson") {
+    const wrong = answer.body
+      .toString("utf8")
+      .trimEnd()
+      .split("\n")
+      .flatMap((line) => faultsOf(schemas, schema, JSON.parse(line)));
+    return wrong.length === 0
+      ? faults
+      : [...faults, ...fault(`${what}: not its schema`, wrong.join("; "))];
   }
   const parsed = jsonOf(answer.body);
   if (parsed === undefined) {

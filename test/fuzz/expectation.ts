@@ -13,9 +13,18 @@ export interface Expectation {
   readonly allow: ReadonlyArray<string> | undefined;
   /** Of a body of "orders.place". */
   readonly order: Verdict | undefined;
+  /** Orders that a batch may place, by their ids. */
+  readonly batch?: ReadonlyArray<string>;
   /** The order that is asked about, as the path spells it. */
   readonly orderId: string | undefined;
 }
+
+/** With what the ids of all orders in a batch begin: no other request has them. */
+export const batchId = (seed: number, index: number): string =>
+  `batch-${seed.toString(36)}-${index}`;
+
+const idsInBatch = (sent: Sent): ReadonlyArray<string> =>
+  (sent.body ?? "").toString("latin1").match(/batch-[0-9a-z]+-\d+-\d+/g) ?? [];
 
 /** Node's limit for the request line and all headers. */
 export const headBytesMax = 16 * 1024;
@@ -117,6 +126,27 @@ const placeStatuses = (sent: Sent, order: Verdict): ReadonlyArray<number> => {
       return [...open, 400];
   }
 };
+
+/** What is in a batch is judged by its entries: `Book`. */
+const batchStatuses = (sent: Sent): ReadonlyArray<number> => {
+  const type = headerOf(sent, "content-type")?.trim() ?? "";
+  const isLines = /^application\/x-ndjson\s*(;|$)/i.test(type);
+  const refusals = bodyRefusals(
+    isLines ? { ...sent, headers: withJson(sent.headers) } : sent,
+  );
+  const [atomic, ...more] = queryOf(sent.target).getAll("atomic");
+  const isAsked = atomic === undefined || /^(true|false)$/.test(atomic);
+  if (!isAsked || more.length > 0) return [400];
+  if (refusals.length > 0) return refusals;
+  const open = /charset/i.test(type) ? [415] : [];
+  return [...open, 200, 400, ...(atomic === "true" ? [409] : [])];
+};
+
+const withJson = (headers: Sent["headers"]): Sent["headers"] =>
+  headers.map(([name, value]) => [
+    name,
+    name.toLowerCase() === "content-type" ? "application/json" : value,
+  ]);
 
 type Sure = "valid" | "unsure" | "invalid";
 
@@ -268,6 +298,7 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
         sent.method === "POST" && sent.body !== undefined
           ? judgeOrder(sent.body)
           : undefined,
+      batch: idsInBatch(sent),
       statuses: new Set([400, 404, 405, ...allStatuses(contract)]),
       byHttpLayer: new Set([400]),
     };
@@ -295,6 +326,7 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
   const order = isPlace ? judgeOrder(sent.body ?? Buffer.alloc(0)) : undefined;
   const query = queryOf(sent.target);
   const byOperation: Readonly<Record<string, () => ReadonlyArray<number>>> = {
+    "orders.placeMany": () => batchStatuses(sent),
     "orders.list": () => listStatuses(query),
     "events.list": () => eventStatuses(query, false),
     "events.stream": () => eventStatuses(query, true),
@@ -307,6 +339,7 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
     operation,
     allow: undefined,
     order,
+    batch: idsInBatch(sent),
     orderId: orderIdIn(matched, path),
     statuses: new Set(statuses),
     byHttpLayer: none,

@@ -141,6 +141,83 @@ describe.each(runtimes)("slow clients of the service on %s", (runtime) => {
     await until("room again", async () => (await place("room")).status === 201);
   });
 
+  it("that send lines one by one have each placed at once, and hinder nobody", {
+    timeout: 60_000,
+  }, async () => {
+    const chunk = (text: string) =>
+      latin1(`${text.length.toString(16)}\r\n${text}\r\n`);
+    // Their lines may come at the same moment: no more than are worked on.
+    const slow = await open(maxInFlight / 2);
+    for (const [index, { socket }] of slow.entries()) {
+      socket.write(
+        latin1(
+          "POST /api/orders/batch/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ),
+      );
+      // A line, and half of the next: the request has not ended.
+      const [line, next] = [order(`line-${index}-1`), order(`line-${index}-2`)];
+      socket.write(chunk(`${line}\n${next.slice(0, 20)}`));
+    }
+    for (const [index] of slow.entries()) {
+      const found = async (n: number) =>
+        (await fetch(`${service.url}/api/orders/line-${index}-${n}/`)).status;
+      await until("the line is placed", async () => (await found(1)) === 200);
+      assert.strictEqual(await found(2), 404);
+    }
+    await assertServesOthers("beside-slow-lines");
+    for (const [index, { socket }] of slow.entries()) {
+      const next = order(`line-${index}-2`);
+      socket.write(chunk(next.slice(20)));
+      socket.write(latin1("0\r\n\r\n"));
+    }
+    const outcomes = await Promise.all(
+      slow.map((connection) => connection.exchange([], ["POST"], 10)),
+    );
+    for (const [index, { answers }] of outcomes.entries()) {
+      const entries = JSON.parse(answers[0]?.body.toString("utf8") ?? "");
+      assert.deepStrictEqual(
+        entries.map((entry: { order_id: string; status: number }) => [
+          entry.order_id,
+          entry.status,
+        ]),
+        [
+          [`line-${index}-1`, 201],
+          [`line-${index}-2`, 201],
+        ],
+      );
+    }
+  });
+
+  it("that do not finish large lines take no more memory than MAX_BODIES", {
+    timeout: 60_000,
+  }, async () => {
+    const half = "x".repeat(900_000);
+    const slow = await open(12);
+    for (const { socket } of slow) {
+      socket.write(
+        latin1(
+          `POST /api/orders/batch/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n${half.length.toString(16)}\r\n${half}\r\n`,
+        ),
+      );
+    }
+    await assertServesOthers("beside-large-lines");
+    const placeLine = (text: string) =>
+      fetch(`${service.url}/api/orders/batch/`, {
+        method: "POST",
+        headers: { "content-type": "application/x-ndjson" },
+        body: text,
+        signal: AbortSignal.timeout(20_000),
+      });
+    const refused = await placeLine(`${half}\n`);
+    assert.strictEqual(refused.status, 503);
+    assert.match((await refused.json()).detail, /bodies of other requests/);
+    for (const connection of slow) connection.close();
+    await until(
+      "room again",
+      async () => (await placeLine(order("line-room"))).status === 200,
+    );
+  });
+
   it("that send headers a byte at a time are cut off within 16 s, and hinder nobody", {
     timeout: 60_000,
   }, async () => {

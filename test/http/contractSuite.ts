@@ -4,12 +4,14 @@
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";
+import { batchSuite } from "./batchSuite.ts";
 import { browsersSuite } from "./browsersSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { eventsSuite } from "./eventsSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
+import { processingSuite } from "./processingSuite.ts";
 import { receiverSettings, startReceiver } from "./receiver.ts";
 import { subscriptionsSuite } from "./subscriptionsSuite.ts";
 import type { Transport } from "./transports.ts";
@@ -66,10 +68,12 @@ export const contractSuite = (
     });
 
     placingSuite(() => api);
+    batchSuite(() => api);
     listingSuite(() => api);
     orderStatesSuite(() => api);
     eventsSuite(() => api);
     subscriptionsSuite(() => api);
+    processingSuite(() => api);
     browsersSuite(() => api);
     edgeSuite(() => api);
   });

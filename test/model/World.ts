@@ -362,6 +362,8 @@ const make = Effect.fnUntraced(function* (
       );
       return Effect.tap(asked, () => committed(process, order.order_id));
     },
+    insertMany: () => Effect.die("no batch is placed in this world"),
+    insertAllOrNone: () => Effect.die("no batch is placed in this world"),
     find: (order_id) =>
       call(process, "read", () => () => witness.read((_) => _.find(order_id))),
     history: (order_id) =>

@@ -35,6 +35,7 @@ const checked = ({
             tally: Effect.succeed({
               accepted,
               counts,
+              failures: 0,
               processingSeconds: 0,
               oldestPendingSeconds: undefined,
               ...given,

@@ -49,6 +49,7 @@ describe("the metrics of orders", () => {
                     FAILED: 0,
                     CANCELLED: 0,
                   },
+                  failures: 0,
                   processingSeconds: -2,
                   oldestPendingSeconds: undefined,
                 }),

@@ -34,6 +34,7 @@ import type {
   RetryQuery,
 } from "../../src/persistence/OrderRepository.ts";
 import { beginOne, completeOne } from "../support/oneOrder.ts";
+import { manyPlacingsSuite } from "./manyPlacingsSuite.ts";
 
 export type Repository = OrderRepository["Service"];
 
@@ -588,6 +589,15 @@ export const orderRepositorySuite = <E>(
         yield* assertTallyIsCount(repository);
       }),
     );
+
+    manyPlacingsSuite({
+      it,
+      fresh: Effect.map(subject, ({ repository }) => repository),
+      newOrder,
+      assertTallyIsCount,
+      holds,
+      runs: options.runs,
+    });
 
     it.effect("keeps amounts to the cent", () =>
       Effect.gen(function* () {
@@ -1841,6 +1851,27 @@ export const orderRepositorySuite = <E>(
     );
 
     // tally
+
+    it.effect("counts how often orders failed for good, retried or not", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const failures = Effect.map(repository.tally, (_) => _.failures);
+        const error = "no";
+        const first = yield* begun(repository, "A");
+        yield* repository.fail({ ...first, error, wait: Duration.zero });
+        assert.strictEqual(yield* failures, 0);
+        const second = yield* begun(repository, "B");
+        yield* repository.fail({ ...second, error, wait: undefined });
+        assert.strictEqual(yield* failures, 1);
+        yield* repository.retry(id("B"));
+        assert.strictEqual(yield* failures, 1);
+        yield* beginOne(repository, id("B"), firstEpoch);
+        const again = { ...second, attempt: 2 };
+        yield* repository.fail({ ...again, error, wait: undefined });
+        assert.strictEqual(yield* failures, 2);
+        assert.strictEqual((yield* repository.tally).counts.FAILED, 1);
+      }),
+    );
 
     it.effect("measures the age of the oldest PENDING order", () =>
       Effect.gen(function* () {

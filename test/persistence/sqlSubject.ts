@@ -17,7 +17,8 @@ export const sqlSubject = Layer.effect(
       fresh: Effect.gen(function* () {
         yield* client`TRUNCATE orders CASCADE`;
         yield* client`UPDATE order_statistics SET accepted = 0, pending = 0, processing = 0,
-          completed = 0, failed = 0, cancelled = 0, processing_seconds = 0`;
+          completed = 0, failed = 0, cancelled = 0, failures = 0,
+          processing_seconds = 0`;
         yield* client`UPDATE partition_owners SET epoch = 0, place = 0`;
         yield* client`TRUNCATE order_events, order_history, partition_claims`;
         return repository;

@@ -117,6 +117,35 @@ layer(recordedLayer, { excludeTestServices: true })(
       }),
     );
 
+    it.effect("read no large order for one that is another", () =>
+      Effect.gen(function* () {
+        const repository = yield* OrderRepository;
+        const { during } = yield* Recording.Recorder;
+        const ids = Array.from({ length: 20 }, (_, index) => `OTHER${index}`);
+        const placings = (length: number) =>
+          ids.map((order_id) => ({
+            order: newOrder(order_id, { item_ids: ["x".repeat(length)] }),
+            partition,
+          }));
+        yield* repository.insertMany(placings(20_000));
+        const tried = (length: number) =>
+          Effect.map(
+            during(
+              Effect.andThen(
+                repository.insertMany(placings(length)),
+                repository.insertAllOrNone(placings(length)),
+              ),
+            ),
+            (statements) => statements.length,
+          );
+        // The insert and a look, and a look before all or none.
+        assert.strictEqual(yield* tried(1), 3);
+        assert.strictEqual(yield* tried(20_001), 3);
+        // And their items, where they may be the same.
+        assert.isAbove(yield* tried(20_000), 3);
+      }),
+    );
+
     it.effect("share none that would take long to send", () =>
       Effect.gen(function* () {
         const repository = yield* OrderRepository;
@@ -353,6 +382,10 @@ const statements = Effect.gen(function* () {
     "find many": [each(repository.find), "orders_pkey"],
     "insert what exists": [
       repository.insert(newOrder("O77"), partition),
+      "orders_pkey",
+    ],
+    "insert all or none of what exists": [
+      repository.insertAllOrNone([{ order: newOrder("O77"), partition }]),
       "orders_pkey",
     ],
     "begin one": [beginOne(repository, id("O6"), 0), "orders_pkey"],

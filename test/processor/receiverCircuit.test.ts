@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect";
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, Option } from "effect";
 import { TestClock } from "effect/testing";
 import {
   FulfilmentFailed,
@@ -7,6 +7,7 @@ import {
 } from "../../src/processor/Fulfilment.ts";
 import * as ReceiverCircuit from "../../src/processor/ReceiverCircuit.ts";
 import { NotDone } from "../../src/processor/ReceiverCircuit.ts";
+import * as ReceiverState from "../../src/processor/ReceiverState.ts";
 
 const silent = new NotDone({ message: "no answer", isAnswered: false });
 const answered = new NotDone({ message: "answered 500", isAnswered: true });
@@ -148,6 +149,40 @@ describe("the circuit of the receiver", () => {
       assert.deepStrictEqual(made, ["B"]);
       yield* TestClock.adjust("200 millis");
       assert.deepStrictEqual(made, ["B", "A"]);
+    }).pipe(withStore),
+  );
+
+  it.effect("shows how it is with the receiver, and the last error", () =>
+    Effect.gen(function* () {
+      const state = ReceiverState.make();
+      yield* Effect.gen(function* () {
+        yield* TestClock.adjust("1 second");
+        const one = yield* circuit;
+        // Whoever is told of transitions listens from now on.
+        yield* TestClock.adjust(0);
+        const shown = () => {
+          const { circuit, last_error, since } = Option.getOrThrow(
+            Option.fromNullOr(state.now()),
+          );
+          return [circuit, since.epochMilliseconds, last_error];
+        };
+        assert.deepStrictEqual(shown(), ["CLOSED", 1000, null]);
+        yield* failTimes(one, 9);
+        yield* TestClock.adjust("1 second");
+        assert.deepStrictEqual(shown(), ["CLOSED", 1000, "answered 500"]);
+        yield* failTimes(one, 1, silent);
+        yield* TestClock.adjust(0);
+        assert.deepStrictEqual(shown(), ["OPEN", 2000, "no answer"]);
+        // A probe that fails: it is away since then, not anew.
+        yield* TestClock.adjust("2 seconds");
+        yield* failTimes(one, 1, silent);
+        yield* TestClock.adjust(0);
+        assert.deepStrictEqual(shown(), ["OPEN", 2000, "no answer"]);
+        yield* TestClock.adjust("5 seconds");
+        yield* one.call("back", Effect.void);
+        yield* TestClock.adjust(0);
+        assert.deepStrictEqual(shown(), ["CLOSED", 9000, "no answer"]);
+      }).pipe(Effect.provideService(ReceiverState.ReceiverState, state));
     }).pipe(withStore),
   );
 });

@@ -1,5 +1,13 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Deferred, Duration, Effect, Option, References, Result } from "effect";
+import {
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Option,
+  References,
+  Result,
+} from "effect";
 import { TestClock } from "effect/testing";
 import { OrderId } from "../../src/domain/Order.ts";
 import {
@@ -34,6 +42,7 @@ interface Options {
   /** Whether the whole statement fails. */
   readonly isAway?: () => boolean;
   readonly isDraining?: () => boolean;
+  readonly isPaused?: () => boolean;
 }
 
 /** Taking up, with what it asks of the database and has go on apart. */
@@ -44,6 +53,7 @@ const makeTraced = Effect.fnUntraced(function* (options: Options) {
     fail: [] as Array<Failure>,
   };
   const apart: Array<string> = [];
+  let putOff = 0;
   const unavailable: Array<string> = [];
   const none = () => Option.none<RepositoryUnavailable>();
   /** Asked for all, each gets its own answer. */
@@ -106,10 +116,15 @@ const makeTraced = Effect.fnUntraced(function* (options: Options) {
       attemptTimeout: Duration.minutes(1),
       closeGate: () => Effect.die("nothing is impossible"),
     }),
+    isPaused: options.isPaused ?? (() => false),
+    onPutOff: () => {
+      putOff += 1;
+    },
     onBegun: () => {},
   });
   return {
     apart,
+    putOff: () => putOff,
     asked,
     unavailable,
     takeUp: (...order_ids: ReadonlyArray<string>) =>
@@ -241,5 +256,29 @@ describe("taking up", () => {
       assert.deepStrictEqual(asked.begin, []);
       assert.deepStrictEqual(asked.complete, []);
     }),
+  );
+
+  it.effect(
+    "begins nothing once it is paused, also what waited for the database",
+    () =>
+      Effect.gen(function* () {
+        let isAway = true;
+        let isPaused = false;
+        const { asked, putOff, takeUp } = yield* make({
+          isAway: () => isAway,
+          isPaused: () => isPaused,
+        });
+        const taking = yield* Effect.forkChild(takeUp("A", "B"));
+        yield* TestClock.adjust("1 second");
+        const asks = asked.begin.length;
+        assert.isAtLeast(asks, 2);
+        isPaused = true;
+        isAway = false;
+        yield* TestClock.adjust("1 second");
+        assert.lengthOf(asked.begin, asks);
+        assert.deepStrictEqual(asked.complete, []);
+        assert.strictEqual(putOff(), 1);
+        yield* Fiber.join(taking);
+      }),
   );
 });
