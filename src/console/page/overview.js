@@ -1,10 +1,10 @@
 /** How the service is doing: what is wrong first, then what flows through it. */
 import { html } from "htm/preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { call, Problem } from "./api.js";
 import { statuses } from "./contract.js";
 import { findingsOf } from "./findings.js";
-import { columnsOf, deadLettersOfHour, spans } from "./history.js";
+import { columnsOf, deadLettersOfHour, joined, spans } from "./history.js";
 import { usePoll } from "./live.js";
 import {
   Copyable,
@@ -35,11 +35,33 @@ const subscriptionsNow = async (signal) => {
   }
 };
 
-/** @param {import("./history.js").Span} span */
-const historyOf = (span) => (/** @type {AbortSignal} */ signal) => {
-  const { seconds, step } = spans[span];
-  const since = new Date(Date.now() - seconds * 1000).toISOString();
-  return call("orders.metricsHistory", { query: { since, step }, signal });
+/**
+ * The history that the charts show: read whole once, and then on from its end.
+ *
+ * @param {import("./history.js").Span} span
+ */
+const useHistory = (span) => {
+  const known = useRef(
+    /** @type {{ span: string, history: import("./history.js").History } | undefined} */ (
+      undefined
+    ),
+  );
+  return usePoll(
+    async (signal) => {
+      const { newStep, seconds, step } = spans[span];
+      const before =
+        known.current?.span === span ? known.current.history : undefined;
+      const last = before?.samples.at(-1)?.time;
+      const since = last ?? new Date(Date.now() - seconds * 1000).toISOString();
+      const query = { since, step: last === undefined ? step : newStep };
+      const latest = await call("orders.metricsHistory", { query, signal });
+      const history = joined(before, latest, seconds);
+      known.current = { span, history };
+      return history;
+    },
+    historyMillis,
+    [span],
+  );
 };
 
 /** @param {{ of: ReadonlyArray<import("./findings.js").Finding>, isKnown: boolean }} props */
@@ -180,7 +202,7 @@ export const Overview = () => {
     nowMillis,
     [],
   );
-  const history = usePoll(historyOf(span), historyMillis, [span]);
+  const history = useHistory(span);
   const subscriptions = usePoll(subscriptionsNow, historyMillis, []);
   const counts = metrics.data;
   const failedOfHour =
