@@ -137,6 +137,15 @@ const limitHeaders = (
   ratelimit: `"default";r=${remaining};t=${resetSeconds}`,
 });
 
+/**
+ * An answer to a key that a browser kept. Caches know that an answer to
+ * `Authorization` is for nobody else; of cookies they have to be told.
+ */
+const unkept = (response: Response): Response =>
+  response.headers["cache-control"] === undefined
+    ? HttpServerResponse.setHeader(response, "cache-control", "no-store")
+    : response;
+
 /** Callers, and addresses, whose limits are remembered. */
 const limitedMax = 10_000;
 
@@ -262,13 +271,16 @@ export class AccessCheck extends Context.Service<
               );
 
         const withKey = <E, R>(
-          app: Effect.Effect<Response, E, R>,
+          all: Effect.Effect<Response, E, R>,
         ): Effect.Effect<Response, E, R | Request> =>
           Effect.flatMap(
             HttpServerRequest.HttpServerRequest,
             (request): Effect.Effect<Response, E, R> => {
               const needed = find(request.method, request.url);
-              if (needed === "anybody") return app;
+              if (needed === "anybody") return all;
+              const app = KeyCookie.isKept(request.headers)
+                ? Effect.map(all, unkept)
+                : all;
               const key = KeyCookie.keyIn(request.headers);
               if (key === undefined || key === "") {
                 return refused(

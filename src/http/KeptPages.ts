@@ -9,9 +9,12 @@ import { isKnown } from "./OrderResponses.ts";
 
 const paths: ReadonlySet<string> = new Set(["", "/docs", "/openapi.json"]);
 
-/** Only what is answered 200 is kept, so there are as many as files. */
+/**
+ * Only what is answered 200 is kept, by a path in which nothing is encoded: it
+ * is one way to write it, so there are as many as files.
+ */
 const isKept = (path: string) =>
-  paths.has(path) || path.startsWith("/console/");
+  paths.has(path) || /^\/console\/[\w.-]+$/.test(path);
 
 interface KeptPage {
   readonly contentType: string;

@@ -3,10 +3,13 @@
  * browser got for it. No script can read that cookie and no other site can make
  * a browser send it, so it stands for the key itself; the service remembers no
  * sessions, and a key that is revoked is signed out everywhere.
+ *
+ * All that listens on one host shares its cookies, whatever the port, so the
+ * cookie's name has the port in it: two services on one machine do not sign each
+ * other's readers out. Behind TLS its name has the prefix `__Host-`, under which
+ * a browser takes no cookie from another host of the same domain.
  */
 import type { Headers } from "effect/http";
-
-const name = "orders_key";
 
 const attributes = "Path=/; HttpOnly; SameSite=Strict";
 
@@ -19,33 +22,71 @@ const bearerIn = (authorization: string): string | undefined =>
     ? authorization.slice(7).trim()
     : /^bearer +(.*)$/i.exec(authorization)?.[1]?.trim();
 
-const inCookie = new RegExp(`(?:^|;)\\s*${name}=([^;]*)`);
+/** The name of the cookie, by the address that the browser asked. */
+const nameFor = ({ host = "" }: Headers.Headers): string => {
+  const port = /:(\d+)$/.exec(host)?.[1];
+  return port === undefined ? "orders_key" : `orders_key_${port}`;
+};
 
-/** The key that is shown: what a program says goes before what a browser keeps. */
-export const keyIn = ({
-  authorization,
-  cookie,
-}: Headers.Headers): string | undefined => {
-  if (authorization !== undefined) return bearerIn(authorization);
-  const given = cookie && inCookie.exec(cookie)?.[1]?.trim();
-  if (given === undefined) return undefined;
+const decoded = (value: string): string => {
   try {
-    return decodeURIComponent(given);
+    return decodeURIComponent(value);
   } catch {
-    return given;
+    return value;
   }
 };
 
-/** Behind TLS, where a browser says so, the cookie is sent over TLS only. */
+const valueIn = (cookie: string, name: string): string | undefined => {
+  for (const pair of cookie.split(";")) {
+    const at = pair.indexOf("=");
+    if (at > 0 && pair.slice(0, at).trim() === name) {
+      return decoded(pair.slice(at + 1).trim());
+    }
+  }
+  return undefined;
+};
+
+/**
+ * The key in the cookie. A page of another port or name can make a browser send
+ * it, too (to a browser that is "same site"): to that it is no key.
+ */
+const inCookie = (headers: Headers.Headers): string | undefined => {
+  const { cookie, "sec-fetch-site": from } = headers;
+  if (cookie === undefined) return undefined;
+  if (from !== undefined && from !== "same-origin" && from !== "none") {
+    return undefined;
+  }
+  const name = nameFor(headers);
+  return valueIn(cookie, `__Host-${name}`) ?? valueIn(cookie, name);
+};
+
+/** The key that is shown: what a program says goes before what a browser keeps. */
+export const keyIn = (headers: Headers.Headers): string | undefined =>
+  headers.authorization === undefined
+    ? inCookie(headers)
+    : bearerIn(headers.authorization);
+
+/** Whether the key that is shown is one that a browser kept. */
+export const isKept = (headers: Headers.Headers): boolean =>
+  headers.authorization === undefined;
+
+/** Behind TLS a browser says so, with each request that changes something. */
 const isSecure = (headers: Headers.Headers) =>
   headers.origin?.startsWith("https:") === true;
 
+const cookie = (headers: Headers.Headers, value: string, maxAge: number) => {
+  const name = nameFor(headers);
+  const kept = `${attributes}; Max-Age=${maxAge}`;
+  return {
+    "set-cookie": isSecure(headers)
+      ? `__Host-${name}=${value}; ${kept}; Secure`
+      : `${name}=${value}; ${kept}`,
+  };
+};
+
 /** The header that has a browser keep the key it has shown. */
-export const given = (headers: Headers.Headers) => ({
-  "set-cookie": `${name}=${encodeURIComponent(keyIn(headers) ?? "")}; ${attributes}; Max-Age=${keptSeconds}${isSecure(headers) ? "; Secure" : ""}`,
-});
+export const given = (headers: Headers.Headers) =>
+  cookie(headers, encodeURIComponent(keyIn(headers) ?? ""), keptSeconds);
 
 /** The header that has a browser forget it. */
-export const takenBack = {
-  "set-cookie": `${name}=; ${attributes}; Max-Age=0`,
-};
+export const takenBack = (headers: Headers.Headers) => cookie(headers, "", 0);

@@ -36,11 +36,14 @@ export const layer = (access: Session["access"]) =>
           ),
         ),
       )
-      .handleRaw("signOut", () =>
+      .handleRaw("signOut", ({ request }) =>
         Effect.sync(() =>
           HttpServerResponse.empty({
             status: 204,
-            headers: { "cache-control": "no-store", ...KeyCookie.takenBack },
+            headers: {
+              "cache-control": "no-store",
+              ...KeyCookie.takenBack(request.headers),
+            },
           }),
         ),
       );

@@ -35,13 +35,20 @@ const servedAs: Readonly<Record<string, string>> = {
   uplot: "uplot.js",
 };
 
-/** A module that a browser can read: it knows no packages. */
+/**
+ * A module that a browser can read: it knows no packages. Maps of sources are
+ * not served, so none is named.
+ */
 const forBrowsers = (text: string): string =>
-  text.replace(
-    /(\bfrom\s*|\bimport\s*\(?\s*)"([a-z/]+)"/g,
-    (found, before: string, name: string) =>
-      servedAs[name] === undefined ? found : `${before}"./${servedAs[name]}"`,
-  );
+  text
+    .replace(
+      /(\bfrom\s*|\bimport\s*\(?\s*)(["'])([a-z/]+)\2/g,
+      (found, before: string, quote: string, name: string) =>
+        servedAs[name] === undefined
+          ? found
+          : `${before}${quote}./${servedAs[name]}${quote}`,
+    )
+    .replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n");
 
 /** Comments that have lines of their own: a third of what is sent without them. */
 const withoutComments = (text: string): string =>

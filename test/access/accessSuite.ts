@@ -4,12 +4,13 @@
  * does not say which scope it needs lets nothing start.
  */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
-import { type Needed, pages } from "../../src/api/Access.ts";
+import { isScope, type Needed, pages } from "../../src/api/Access.ts";
 import { rules } from "../../src/api/Api.ts";
 import { keyOf } from "../../src/domain/ApiKey.ts";
 import { allScopes, type Scope } from "../../src/domain/Scope.ts";
 import { type Answer, Api, assertProblem } from "../http/api.ts";
 import type { RunningService } from "../http/contractSuite.ts";
+import { sessionSuite } from "./sessionSuite.ts";
 
 export const adminKey = "an-admin-key-of-more-than-32-characters";
 
@@ -156,6 +157,7 @@ export const accessSuite = (
             { authorization: `Basic ${btoa(`admin:${adminKey}`)}` },
             { authorization: adminKey },
             { cookie: `key=${adminKey}; session=${adminKey}` },
+            { cookie: "orders_key=", host: "127.0.0.1" },
             { "x-api-key": adminKey },
           ]) {
             assertRefused(await send(asked, headers), "Bearer");
@@ -183,8 +185,8 @@ export const accessSuite = (
 
         it.each(allScopes)("by a key with %s alone", async (scope) => {
           const answer = await send(asked, bearer(keyNamed(scope)));
-          if (scope === needed) assertPassed(answer);
-          else assertLacks(answer, needed);
+          if (isScope(needed) && scope !== needed) assertLacks(answer, needed);
+          else assertPassed(answer);
         });
 
         it("is answered with ADMIN_KEY, whatever the scheme's case", async () => {
@@ -193,8 +195,33 @@ export const accessSuite = (
           assertPassed(await send(asked, { authorization }));
         });
 
+        it("is answered to a browser that keeps the key, and not to another site", async () => {
+          const headers = {
+            host: "127.0.0.1",
+            cookie: `other=1; orders_key=${adminKey}`,
+          };
+          assertPassed(await send(asked, headers));
+          const own = { ...headers, "sec-fetch-site": "same-origin" };
+          assertPassed(await send(asked, own));
+          for (const site of ["same-site", "cross-site"]) {
+            const answer = await send(asked, {
+              ...headers,
+              "sec-fetch-site": site,
+            });
+            if (method === "GET") assertRefused(answer, "Bearer");
+            else assertProblem(answer, 403, "urn:order-service:cross-site");
+          }
+        });
+
         it("is no other by another way to write it", async () => {
           const scope = allScopes.find((one) => one !== needed) as Scope;
+          const statuses = [
+            400,
+            403,
+            404,
+            405,
+            ...(isScope(needed) ? [] : [200]),
+          ];
           const [url = "", query] = urlOf(path).split("?");
           const bare = url.replace(/\/$/, "");
           const last = bare.lastIndexOf("/") + 1;
@@ -219,7 +246,7 @@ export const accessSuite = (
               bearer(keyNamed(scope)),
               again,
             );
-            assert.include([400, 403, 404, 405], status, again);
+            assert.include(statuses, status, again);
           }
         });
 
@@ -240,7 +267,9 @@ export const accessSuite = (
     it("refuses what is not there without a key, and says so with any", async () => {
       for (const [method, path, status] of [
         ["GET", "/no/such/path", 404],
-        ["POST", "/", 404],
+        ["POST", "/", 405],
+        ["POST", "/console/app.js", 405],
+        ["GET", "/console", 404],
         ["GET", "/api/", 404],
         ["GET", "/health/none", 404],
         ["PUT", "/api/orders/", 405],
@@ -255,6 +284,8 @@ export const accessSuite = (
         }
       }
     });
+
+    sessionSuite(() => ({ api, adminKey, key: keyNamed, make }));
 
     it("places an order by its scope, and cancels it by another", async () => {
       const placed = await api.place(

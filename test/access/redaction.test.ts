@@ -112,11 +112,19 @@ describe("keys", () => {
               [`/api/orders/?key=${key}&access_token=${key}`, admin],
               [`/api/orders/?key=${key}`, {}],
               ["/api/orders/", { cookie: `key=${key}`, ...admin }],
+              [
+                "/api/orders/",
+                { cookie: `orders_key=${key}`, host: "127.0.0.1" },
+              ],
               ["/api/orders/", { "x-api-key": key, ...admin }],
               [`/api/orders/?limit=${key}`, admin],
             ] as const) {
               answers.push(await send("GET", path, headers));
             }
+            // Its answer is what gives the key to the browser to keep.
+            await send("POST", "/api/session/", {
+              authorization: `Bearer ${key}`,
+            });
             answers.push(
               await send(
                 "POST",

@@ -59,7 +59,11 @@ describe("access", () => {
         assert.strictEqual(await statusOf(started, "/health/ready"), 200);
         assert.strictEqual(await statusOf(started, "/api/orders/"), 401);
         assert.strictEqual(await statusOf(started, "/docs"), 401);
-        assert.strictEqual(await statusOf(started, "/", adminKey), 401);
+        assert.strictEqual(await statusOf(started, "/", adminKey), 200);
+        assert.strictEqual(
+          await statusOf(started, "/api/session/", adminKey),
+          401,
+        );
       });
     }).pipe(Effect.provide(TestDatabase.layer)),
   );

@@ -6,6 +6,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { Api } from "./api.ts";
 import { batchSuite } from "./batchSuite.ts";
 import { browsersSuite } from "./browsersSuite.ts";
+import { consoleSuite } from "./consoleSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { eventsSuite } from "./eventsSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
@@ -75,5 +76,6 @@ export const contractSuite = (
     subscriptionsSuite(() => api);
     processingSuite(() => api);
     browsersSuite(() => api);
+    consoleSuite(() => api);
     edgeSuite(() => api);
   });

@@ -122,6 +122,7 @@ describe("the Postman collection", () => {
       "GET /metrics",
       "GET /openapi.json",
       "GET /docs",
+      "GET /",
     ]) {
       assert.isTrue(asked.has(endpoint), `${endpoint} is in no request`);
     }
