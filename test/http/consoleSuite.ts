@@ -1,14 +1,12 @@
 /** The console's page and its files, as a browser asks for them. */
 import { gunzipSync } from "node:zlib";
 import { assert, describe, it } from "vitest";
+import { neededBy } from "../../src/api/Access.ts";
 import { Api as Contract } from "../../src/api/Api.ts";
 import { allScopes } from "../../src/domain/Scope.ts";
 import { type Answer, type Api, assertProblem } from "./api.ts";
 
 type File = Pick<Answer, "headers" | "bytes" | "text">;
-
-/** The first page may take so many bytes over the wire. */
-const firstPageBytesMax = 80 * 1024;
 
 /** What a file has a browser ask for. */
 const asksFor = ({ headers, text }: File): ReadonlyArray<string> => {
@@ -72,16 +70,6 @@ export const consoleSuite = (api: () => Api) => {
       assert.notMatch(page, /<script(?![^>]*\bsrc=)|<style|\son\w+=|\bstyle=/i);
     });
 
-    it("takes at most 80 KiB over the wire, all of it", async () => {
-      const files = Array.from(await everything());
-      const bytes = files.reduce((sum, [, one]) => sum + one.bytes.length, 0);
-      assert.isBelow(
-        bytes,
-        firstPageBytesMax,
-        files.map(([path, one]) => `${path} ${one.bytes.length}`).join(", "),
-      );
-    });
-
     it("is not sent again to who has it", async () => {
       for (const [path, { headers }] of await everything()) {
         const again = await api().get(path, {
@@ -121,14 +109,19 @@ export const consoleSuite = (api: () => Api) => {
 
     it("knows each endpoint of the contract by its name", async () => {
       const { text } = await api().get("/console/contract.js");
-      const json = /^export const endpoints = (\{[\s\S]*\});$/m.exec(text)?.[1];
+      const json = /^export const endpoints = (\{.*\});$/m.exec(text)?.[1];
       const endpoints = JSON.parse(json ?? "{}");
       for (const group of Object.values(Contract.groups)) {
-        for (const { identifier, method, path } of Object.values(
-          group.endpoints,
-        )) {
-          const name = `${group.identifier}.${identifier}`;
-          assert.deepStrictEqual(endpoints[name], { method, path });
+        for (const endpoint of Object.values(group.endpoints)) {
+          const { identifier, method, path } = endpoint;
+          assert.deepStrictEqual(
+            endpoints[`${group.identifier}.${identifier}`],
+            {
+              method,
+              path,
+              needed: neededBy(endpoint, group),
+            },
+          );
         }
       }
     });
