@@ -159,8 +159,9 @@ const docsHeaders = {
 } as const;
 
 /**
- * The console and its files: scripts and styles of this service alone, none of
- * them in the page, so that nothing in an order can become one.
+ * The console's page: scripts and styles of this service alone, none of them in
+ * the page, so that nothing in an order can become one. Its files are bound by
+ * the policy of the page.
  */
 const consoleHeaders = {
   ...everywhere,
@@ -178,8 +179,7 @@ const consoleHeaders = {
   ].join("; "),
 } as const;
 
-const isConsole = (path: string) =>
-  path === "/" || path.startsWith("/console/");
+const isConsole = (path: string) => path === "/";
 
 const isDocs = (path: string) => path === "/docs" || path === "/docs/";
 

@@ -153,6 +153,7 @@ export const openBrowser = async (
   browser: Browser,
   { url }: World,
   options: BrowserContextOptions = {},
+  scripts: ReadonlyArray<string> = [],
 ) => {
   const context = await browser.newContext({
     baseURL: url,
@@ -181,6 +182,7 @@ export const openBrowser = async (
       console.error(`the policy was violated: ${event.violatedDirective}`),
     );
   });
+  for (const content of scripts) await context.addInitScript({ content });
   const page = await context.newPage();
   return {
     context,

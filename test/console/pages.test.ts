@@ -22,7 +22,7 @@ const axe = readFileSync(
 );
 
 /** The first page may take so many bytes over the wire. */
-const firstPageBytesMax = 80 * 1024;
+const firstPageBytesMax = 80_000;
 
 /** What is a script wherever it is taken for markup, in 50 characters. */
 const evil = {
@@ -105,8 +105,9 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
     key: string,
     read: (page: Page, reader: Reader) => Promise<void>,
     options: Parameters<typeof openBrowser>[2] = {},
+    scripts: ReadonlyArray<string> = [],
   ) => {
-    const reader = await openBrowser(browser, world, options);
+    const reader = await openBrowser(browser, world, options, scripts);
     try {
       await signIn(reader.page, key);
       await read(reader.page, reader);
@@ -205,6 +206,7 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
     reading(keys.all, async (page, { context }) => {
       await open(page, ["Orders", "/#/orders"]);
       await page.getByRole("checkbox", { name: "FAILED" }).check();
+      await page.waitForURL(/status=FAILED/);
       await page.getByLabel("User id").fill("refused");
       await page.getByRole("button", { name: "Filter", exact: true }).click();
       await until("20 rows", async () => (await rows(page).count()) === 20);
@@ -229,6 +231,18 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
       await until("more rows", async () => (await rows(page).count()) > 20);
     }));
 
+  it("shows what its address becomes while it loads", () =>
+    reading(keys.all, async (_, { context }) => {
+      await context.addInitScript(() => {
+        addEventListener("DOMContentLoaded", () => {
+          if (location.hash === "") location.hash = "#/processing";
+        });
+      });
+      const page = await context.newPage();
+      await page.goto("/");
+      await heading(page, "Processing").waitFor();
+    }));
+
   it("leads on to older orders, and back to the newest", () =>
     reading(keys.all, async (page) => {
       await open(page, ["Orders", "/#/orders"]);
@@ -251,7 +265,7 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
   it("is live, stands still while somebody selects or reads on, and says how many are new", () =>
     reading(keys.all, async (page) => {
       await open(page, ["Orders", "/#/orders"]);
-      await page.getByText("Live", { exact: true }).waitFor();
+      await page.getByText(/Live$/).waitFor();
       const shows = (text: string) => rows(page).filter({ hasText: text });
       await world.place(ordersOf("ursula", "new", 1));
       await shows("new-1").waitFor();
@@ -443,11 +457,15 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
         );
       };
       // The policy would not let it in: the other tests keep that.
-      const options = { colorScheme, bypassCSP: true };
+      const options = {
+        colorScheme,
+        bypassCSP: true,
+        // What is half shown has half its contrast.
+        reducedMotion: "reduce",
+      } as const;
 
       it("where one signs in", async () => {
-        const reader = await openBrowser(browser, world, options);
-        await reader.context.addInitScript({ content: axe });
+        const reader = await openBrowser(browser, world, options, [axe]);
         await reader.page.goto("/");
         await heading(reader.page, "Sign in").waitFor();
         await check(reader.page, "Sign in");
@@ -461,9 +479,7 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
       it.each(views)("on %s", (...view) =>
         reading(
           keys.all,
-          async (page, { context }) => {
-            await context.addInitScript({ content: axe });
-            await page.reload();
+          async (page) => {
             await open(page, view);
             if (view[0] === "Overview")
               await page.locator(".uplot canvas").first().waitFor();
@@ -481,6 +497,7 @@ describe.skipIf(missing !== undefined)("the console, in a browser", () => {
             }
           },
           options,
+          [axe],
         ),
       );
     },
