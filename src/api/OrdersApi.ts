@@ -115,6 +115,28 @@ export const HistoryEntry = Schema.Union([
   }),
 ]).annotate({ identifier: "HistoryEntry" });
 
+/** Which orders are listed, and exported: all that pass. */
+const orderFilter = {
+  status: Schema.optional(
+    Schema.Array(
+      Schema.Literals(OrderStatus.literals).annotate({
+        message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
+      }),
+    ).annotate({ description: "Repeat it for several." }),
+  ),
+  user_id: optionalUserId("Only this user's orders."),
+  created_after: Schema.optional(time("Inclusive.")),
+  created_before: Schema.optional(time("Exclusive.")),
+};
+
+/** The forms an export comes in, and their media types. */
+export const exportTypes = {
+  ndjson: "application/x-ndjson",
+  csv: "text/csv",
+} as const;
+export const ExportFormat = Schema.Literals(["ndjson", "csv"]);
+export type ExportFormat = typeof ExportFormat.Type;
+
 /** The path of one order; any text may be asked for. */
 const OrderPath = {
   order_id: Schema.String.annotate({ description: "As it was placed." }),
@@ -181,16 +203,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             Schema.decodeTo(PageCursor),
           ),
         ),
-        status: Schema.optional(
-          Schema.Array(
-            Schema.Literals(OrderStatus.literals).annotate({
-              message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
-            }),
-          ).annotate({ description: "Repeat it for several." }),
-        ),
-        user_id: optionalUserId("Only this user's orders."),
-        created_after: Schema.optional(time("Inclusive.")),
-        created_before: Schema.optional(time("Exclusive.")),
+        ...orderFilter,
       },
       success: HttpApiSchema.WithHeaders(Schema.Array(Order), {
         link: Schema.optional(
@@ -209,6 +222,29 @@ export class OrdersApi extends HttpApiGroup.make("orders")
           description:
             "A page ends before its `limit` once its items take a mebibyte: follow `Link` for as long as there is one.",
           transform: sizedPages(pageSizeDefault),
+        }),
+      ),
+    HttpApiEndpoint.get("export", "/api/orders/export/", {
+      query: {
+        format: Schema.optional(
+          ExportFormat.annotate({
+            message: "must be ndjson or csv, given once",
+            description: "Left out: by `Accept`, or else ndjson.",
+          }),
+        ),
+        ...orderFilter,
+      },
+      success: HttpApiSchema.StreamUint8Array({
+        contentType: Object.values(exportTypes),
+      }),
+      error: Unavailable,
+    })
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Export orders, newest first",
+          description:
+            'All that pass the filter, each once, as it was when it was read. NDJSON: an order a line, then `{"exported":N}`. CSV: a header, a row an order, then a row that begins `# exported,N` and has no status. Where that end is missing, the export was cut: begin it again.',
         }),
       ),
     HttpApiEndpoint.get("metrics", "/api/orders/metrics/", {

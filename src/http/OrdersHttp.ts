@@ -15,6 +15,7 @@ import { Orders } from "../orders/Orders.ts";
 import { pageBytesMax } from "../persistence/OrderRepository.ts";
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
+import { makeExporting } from "./Exporting.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, fromOrders, isKnown } from "./OrderResponses.ts";
 import { Placing, toBadRequest } from "./Placing.ts";
@@ -56,9 +57,11 @@ export const layer = HttpApiBuilder.group(
     const { admit } = yield* Admission;
     const answers = yield* Answers;
     const metricsHistory = yield* ProcessingHttp.metricsHistory;
+    const exporting = yield* makeExporting;
 
     return handlers
       .handleRaw("place", ({ request }) => placing.answer(request))
+      .handleRaw("export", ({ query, request }) => exporting(query, request))
       .handleRaw(
         "retryMany",
         Effect.fnUntraced(function* ({ query, request }) {
