@@ -53,11 +53,13 @@ export const pageSizeDefault = 50;
 /** A page's size, 1..500. */
 const PageSize = wholeNumber(1, pageSizeMax);
 
-/** How many FAILED orders are retried when nobody says how many. */
-export const retryDefault = 100;
+/** How many orders are changed together when nobody says how many. */
+export const manyDefault = 100;
 
-/** The body of `POST /api/orders/retry/`: which FAILED orders. */
-export const RetryOrders = Schema.Struct({
+/** The longest error that is looked for. */
+const errorMax = 2_000;
+
+const chosenInBody = {
   user_id: Schema.optionalKey(
     idInJson("Only this user's orders.").pipe(
       Schema.decodeTo(UserId, idFromJson),
@@ -67,7 +69,7 @@ export const RetryOrders = Schema.Struct({
   limit: Schema.optionalKey(
     Schema.Int.annotate({
       message: `must be a whole number from 1 to ${pageSizeMax}`,
-      description: `At most so many, the oldest first; ${retryDefault} if left out.`,
+      description: `At most so many, the oldest first; ${manyDefault} if left out.`,
     }).check(
       Schema.isBetween(
         { minimum: 1, maximum: pageSizeMax },
@@ -75,12 +77,83 @@ export const RetryOrders = Schema.Struct({
       ),
     ),
   ),
+  dry_run: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      message: "must be true or false",
+      description: "True: nothing is changed, only counted.",
+    }),
+  ),
+};
+
+const chosenInQuery = {
+  user_id: optionalUserId("Only this user's orders."),
+  created_before: Schema.optional(time("Exclusive.")),
+  limit: Schema.optional(PageSize),
+  dry_run: Schema.optional(
+    Schema.Literals(["true", "false"]).annotate({
+      message: "must be true or false, given once",
+      description: "`true`: nothing is changed, only counted.",
+    }),
+  ),
+};
+
+const errorText = (schema: Schema.Codec<string, string>) =>
+  schema
+    .annotate({
+      description: "Only those with this very `last_error`.",
+    })
+    .check(
+      Schema.isMaxLength(errorMax, {
+        message: `must be at most ${errorMax} characters long`,
+      }),
+    );
+
+/** The body of `POST /api/orders/retry/`: which FAILED orders. */
+export const RetryOrders = Schema.Struct({
+  ...chosenInBody,
+  error: Schema.optionalKey(
+    errorText(Schema.String.annotate({ message: "must be a string" })),
+  ),
 }).annotate({ identifier: "RetryOrders", message: "must be a JSON object" });
+
+/** The body of `POST /api/orders/cancel/`: which PENDING orders. */
+export const CancelOrders = Schema.Struct(chosenInBody).annotate({
+  identifier: "CancelOrders",
+  message: "must be a JSON object",
+});
+
+/** Beside how many were changed. */
+const ofMany = {
+  more: Schema.Boolean.annotate({
+    description: "There are more that match, or may be: ask again.",
+  }),
+  dry_run: Schema.optionalKey(
+    Schema.Literal(true).annotate({ description: "Nothing was changed." }),
+  ),
+  matching: Schema.optionalKey(
+    Count.annotate({
+      description:
+        "Of a dry run: how many match, whatever `limit` says. It counts to 10,000.",
+    }),
+  ),
+  capped: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      description: "Of a dry run: more may match than were counted.",
+    }),
+  ),
+};
 
 /** What came of it. */
 export const RetriedOrders = Schema.Struct({
   retried: Count.annotate({ description: "Orders that are PENDING again." }),
+  ...ofMany,
 }).annotate({ identifier: "RetriedOrders" });
+
+/** What came of it. */
+export const CancelledOrders = Schema.Struct({
+  cancelled: Count.annotate({ description: "Orders that are CANCELLED now." }),
+  ...ofMany,
+}).annotate({ identifier: "CancelledOrders" });
 
 /** An entry of an order's history. */
 export const HistoryEntry = Schema.Union([
@@ -168,6 +241,17 @@ const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
           }
         : parameter,
   ),
+});
+
+const whichMany =
+  "Which ones, the query or the body says; the body may be left out, and comes first. A dry run only counts. Both read a bounded part of the orders: `more` and `capped` tell where they stopped.";
+
+const ofManyOrders = (operation: Record<string, unknown>) => ({
+  ...sizedPages(manyDefault)(operation),
+  requestBody: {
+    ...(operation.requestBody as object),
+    required: false,
+  },
 });
 
 export class OrdersApi extends HttpApiGroup.make("orders")
@@ -279,9 +363,8 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       ),
     HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
       query: {
-        user_id: optionalUserId("Only this user's orders."),
-        created_before: Schema.optional(time("Exclusive.")),
-        limit: Schema.optional(PageSize),
+        ...chosenInQuery,
+        error: Schema.optional(errorText(Once)),
       },
       payload: RetryOrders,
       success: RetriedOrders,
@@ -292,15 +375,23 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       .annotateMerge(
         OpenApi.annotations({
           summary: "Retry many dead letters",
-          description:
-            "FAILED orders become PENDING with all their attempts, the oldest first. Which ones, the query or the body says; the body may be left out, and comes first.",
-          transform: (operation) => ({
-            ...sizedPages(retryDefault)(operation),
-            requestBody: {
-              ...(operation.requestBody as object),
-              required: false,
-            },
-          }),
+          description: `FAILED orders become PENDING with all their attempts, the oldest first. ${whichMany}`,
+          transform: ofManyOrders,
+        }),
+      ),
+    HttpApiEndpoint.post("cancelMany", "/api/orders/cancel/", {
+      query: chosenInQuery,
+      payload: CancelOrders,
+      success: CancelledOrders,
+      error: [BodyTooLarge, NotJson, Unavailable],
+    })
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotate(NeededScope, "orders:operate")
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Cancel many orders",
+          description: `PENDING orders become CANCELLED, the oldest first. ${whichMany}`,
+          transform: ofManyOrders,
         }),
       ),
     HttpApiEndpoint.get("find", "/api/orders/:order_id/", {
