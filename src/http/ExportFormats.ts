@@ -23,10 +23,10 @@ export interface Format {
  * forms too, as in East Asia) has a "'" put before it, and so has a "'": taking
  * one "'" off at each of these places gives the very text back.
  */
-const formulaStarts = /(^"*|[;\t\r\n]"*)(?=['=+\-@\t\r\n＝＋－＠])/g;
+const formulaStarts = /(?=['=+\-@\t\r\n＝＋－＠])(?<=^"*|[;\t\r\n]"*)/g;
 
 const textCell = (text: string): string =>
-  `"${text.replace(formulaStarts, "$1'").replaceAll('"', '""')}"`;
+  `"${text.replace(formulaStarts, "'").replaceAll('"', '""')}"`;
 
 const timeCell = (time: DateTime.Utc | null): string => timeText(time) ?? "";
 
