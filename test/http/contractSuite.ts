@@ -7,6 +7,7 @@ import { Api } from "./api.ts";
 import { browsersSuite } from "./browsersSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { eventsSuite } from "./eventsSuite.ts";
+import { exportSuite } from "./exportSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
@@ -68,6 +69,7 @@ export const contractSuite = (
 
     placingSuite(() => api);
     listingSuite(() => api);
+    exportSuite(() => api);
     orderStatesSuite(() => api);
     eventsSuite(() => api);
     subscriptionsSuite(() => api);
