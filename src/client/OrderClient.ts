@@ -38,6 +38,9 @@
  *   PROCESSING, COMPLETED). Should it have become FAILED again by then, the
  *   second request retries it once more: one more round of attempts, which
  *   still complete it once at most.
+ * - `cancelMany` and `retryMany` change each order once. The second answer
+ *   counts only what the first one left: a dry run before says how many there
+ *   are, `more` whether there are others.
  *
  * `events.list` changes nothing, either; the time it waits comes on top of the
  * time it has. Health is asked to know how things are now: its requests are sent
