@@ -106,6 +106,13 @@ const errorText = (schema: Schema.Codec<string, string>) =>
       Schema.isMaxLength(errorMax, {
         message: `must be at most ${errorMax} characters long`,
       }),
+      Schema.makeFilter<string>(
+        (text) =>
+          text.isWellFormed() && !text.includes("\0")
+            ? undefined
+            : "contains a NUL character or half of a surrogate pair, which no error does: remove it",
+        { toJsonSchema: () => ({}) },
+      ),
     );
 
 /** The body of `POST /api/orders/retry/`: which FAILED orders. */

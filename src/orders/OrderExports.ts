@@ -162,7 +162,7 @@ export class OrderExports extends Context.Service<
                 : Effect.andThen(
                     Effect.sync(() => cutTotal.updateUnsafe(1, context)),
                     Cause.hasInterruptsOnly(exit.cause)
-                      ? Effect.logInfo("an export was ended by its reader")
+                      ? Effect.logInfo("an export ended early")
                       : Effect.logWarning("an export was cut off", exit.cause),
                   ),
             ),

@@ -299,6 +299,8 @@ export const orderStatesSuite = (api: () => Api) => {
       ['{"user_id":true}', "user_id"],
       ['{"dry_run":"yes"}', "dry_run"],
       ['{"error":5}', "error"],
+      ['{"error":"a\\u0000"}', "error"],
+      ['{"error":"\\ud800"}', "error"],
     ])("refuses %s, naming the field", async (body, field) => {
       const refused = await retry(body);
       assertProblem(refused, 400, "about:blank");
