@@ -9,6 +9,7 @@ import { browsersSuite } from "./browsersSuite.ts";
 import { consoleSuite } from "./consoleSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { eventsSuite } from "./eventsSuite.ts";
+import { exportSuite } from "./exportSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
@@ -71,6 +72,7 @@ export const contractSuite = (
     placingSuite(() => api);
     batchSuite(() => api);
     listingSuite(() => api);
+    exportSuite(() => api);
     orderStatesSuite(() => api);
     eventsSuite(() => api);
     subscriptionsSuite(() => api);
