@@ -15,9 +15,9 @@ interface Source {
   readonly text: string;
 }
 
-const sources = (folder: string): ReadonlyArray<Source> =>
+const sources = (folder: string, ext = ".ts"): ReadonlyArray<Source> =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
+    .filter((name) => name.endsWith(ext))
     .map((name) => join(folder, name))
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
 
@@ -156,6 +156,49 @@ describe("the rooms", () => {
       all.filter(({ path }) => !isEdge(path)).flatMap(reachesOutIn),
       [],
     );
+  });
+});
+
+/** What the console's page is made of, besides its own modules. */
+const libraries: ReadonlySet<string> = new Set([
+  ...["preact", "preact/hooks", "htm/preact", "uplot"],
+]);
+
+/** What a module of the page imports that no browser would find, or may not. */
+const foreignToPage = (source: Source): ReadonlyArray<string> =>
+  importsOf(source)
+    .filter((specifier) => !libraries.has(specifier))
+    .filter((specifier) => !/^src\/console\/page\/\w+\.js$/.test(specifier))
+    .map((specifier) => `${source.path} imports ${specifier}`);
+
+describe("the console's page", () => {
+  it("imports its own modules and its libraries, and nothing of the service", () => {
+    const modules = sources("src/console/page", ".js");
+    assert.isAbove(modules.length, 10);
+    assert.deepStrictEqual(modules.flatMap(foreignToPage), []);
+  });
+
+  it("makes no markup of text", () => {
+    assert.deepStrictEqual(
+      sources("src/console/page", ".js")
+        .filter(({ text }) =>
+          /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|javascript:/i.test(
+            text,
+          ),
+        )
+        .map(({ path }) => path),
+      [],
+    );
+  });
+
+  it.each([
+    'import { Api } from "../../api/Api.ts";',
+    'import { a } from "effect";',
+    'const a = await import("../ConsolePage.ts");',
+    'import { a } from "./api.ts";',
+    'import { a } from "../../client/a.js";',
+  ])("would be seen to import what it may not: %s", (text) => {
+    assert.isNotEmpty(foreignToPage({ path: "src/console/page/a.js", text }));
   });
 });
 
