@@ -25,6 +25,7 @@ import * as EventUpkeep from "./operations/EventUpkeep.ts";
 import { MetricsSampler } from "./operations/MetricsSampler.ts";
 import * as Observability from "./operations/Observability.ts";
 import { stopWithin } from "./operations/StopLimit.ts";
+import { OrderExports } from "./orders/OrderExports.ts";
 import { Orders } from "./orders/Orders.ts";
 import { Processing } from "./orders/Processing.ts";
 import { Readiness } from "./orders/Readiness.ts";
@@ -147,6 +148,7 @@ const layer = <E>(
     Orders.layer,
     Processing.layer,
     MetricsSampler.layer,
+    OrderExports.layer,
     keys,
     Readiness.layer,
     Layer.provide(

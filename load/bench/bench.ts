@@ -13,6 +13,7 @@ import * as BothAtOnce from "./bothAtOnce.ts";
 import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
 import * as Events from "./events.ts";
+import * as Exporting from "./exporting.ts";
 import * as InstalledPostgres from "./installedPostgres.ts";
 import * as Memory from "./memory.ts";
 import * as OrderCost from "./orderCost.ts";
@@ -39,6 +40,7 @@ const large: typeof sections = {
   memory: Memory.run,
   "constant-cost": ConstantCost.run,
   "table-health": TableHealth.run,
+  export: Exporting.run,
 };
 
 const all = { ...sections, ...large };

@@ -54,11 +54,13 @@ export const pageSizeDefault = 50;
 /** A page's size, 1..500. */
 const PageSize = wholeNumber(1, pageSizeMax);
 
-/** How many FAILED orders are retried when nobody says how many. */
-export const retryDefault = 100;
+/** How many orders are changed together when nobody says how many. */
+export const manyDefault = 100;
 
-/** The body of `POST /api/orders/retry/`: which FAILED orders. */
-export const RetryOrders = Schema.Struct({
+/** The longest error that is looked for. */
+const errorMax = 2_000;
+
+const chosenInBody = {
   user_id: Schema.optionalKey(
     idInJson("Only this user's orders.").pipe(
       Schema.decodeTo(UserId, idFromJson),
@@ -68,7 +70,7 @@ export const RetryOrders = Schema.Struct({
   limit: Schema.optionalKey(
     Schema.Int.annotate({
       message: `must be a whole number from 1 to ${pageSizeMax}`,
-      description: `At most so many, the oldest first; ${retryDefault} if left out.`,
+      description: `At most so many, the oldest first; ${manyDefault} if left out.`,
     }).check(
       Schema.isBetween(
         { minimum: 1, maximum: pageSizeMax },
@@ -76,12 +78,90 @@ export const RetryOrders = Schema.Struct({
       ),
     ),
   ),
+  dry_run: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      message: "must be true or false",
+      description: "True: nothing is changed, only counted.",
+    }),
+  ),
+};
+
+const chosenInQuery = {
+  user_id: optionalUserId("Only this user's orders."),
+  created_before: Schema.optional(time("Exclusive.")),
+  limit: Schema.optional(PageSize),
+  dry_run: Schema.optional(
+    Schema.Literals(["true", "false"]).annotate({
+      message: "must be true or false, given once",
+      description: "`true`: nothing is changed, only counted.",
+    }),
+  ),
+};
+
+const errorText = (schema: Schema.Codec<string, string>) =>
+  schema
+    .annotate({
+      description: "Only those with this very `last_error`.",
+    })
+    .check(
+      Schema.isMaxLength(errorMax, {
+        message: `must be at most ${errorMax} characters long`,
+      }),
+      Schema.makeFilter<string>(
+        (text) =>
+          text.isWellFormed() && !text.includes("\0")
+            ? undefined
+            : "contains a NUL character or half of a surrogate pair, which no error does: remove it",
+        { toJsonSchema: () => ({}) },
+      ),
+    );
+
+/** The body of `POST /api/orders/retry/`: which FAILED orders. */
+export const RetryOrders = Schema.Struct({
+  ...chosenInBody,
+  error: Schema.optionalKey(
+    errorText(Schema.String.annotate({ message: "must be a string" })),
+  ),
 }).annotate({ identifier: "RetryOrders", message: "must be a JSON object" });
+
+/** The body of `POST /api/orders/cancel/`: which PENDING orders. */
+export const CancelOrders = Schema.Struct(chosenInBody).annotate({
+  identifier: "CancelOrders",
+  message: "must be a JSON object",
+});
+
+/** Beside how many were changed. */
+const ofMany = {
+  more: Schema.Boolean.annotate({
+    description: "There are more that match, or may be: ask again.",
+  }),
+  dry_run: Schema.optionalKey(
+    Schema.Literal(true).annotate({ description: "Nothing was changed." }),
+  ),
+  matching: Schema.optionalKey(
+    Count.annotate({
+      description:
+        "Of a dry run: how many match, whatever `limit` says. It counts to 10,000.",
+    }),
+  ),
+  capped: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      description: "Of a dry run: more may match than were counted.",
+    }),
+  ),
+};
 
 /** What came of it. */
 export const RetriedOrders = Schema.Struct({
   retried: Count.annotate({ description: "Orders that are PENDING again." }),
+  ...ofMany,
 }).annotate({ identifier: "RetriedOrders" });
+
+/** What came of it. */
+export const CancelledOrders = Schema.Struct({
+  cancelled: Count.annotate({ description: "Orders that are CANCELLED now." }),
+  ...ofMany,
+}).annotate({ identifier: "CancelledOrders" });
 
 /** An entry of an order's history. */
 export const HistoryEntry = Schema.Union([
@@ -116,6 +196,28 @@ export const HistoryEntry = Schema.Union([
   }),
 ]).annotate({ identifier: "HistoryEntry" });
 
+/** Which orders are listed, and exported: all that pass. */
+const orderFilter = {
+  status: Schema.optional(
+    Schema.Array(
+      Schema.Literals(OrderStatus.literals).annotate({
+        message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
+      }),
+    ).annotate({ description: "Repeat it for several." }),
+  ),
+  user_id: optionalUserId("Only this user's orders."),
+  created_after: Schema.optional(time("Inclusive.")),
+  created_before: Schema.optional(time("Exclusive.")),
+};
+
+/** The forms an export comes in, and their media types. */
+export const exportTypes = {
+  ndjson: "application/x-ndjson",
+  csv: "text/csv",
+} as const;
+export const ExportFormat = Schema.Literals(["ndjson", "csv"]);
+export type ExportFormat = typeof ExportFormat.Type;
+
 /** The path of one order; any text may be asked for. */
 const OrderPath = {
   order_id: Schema.String.annotate({ description: "As it was placed." }),
@@ -147,6 +249,17 @@ const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
           }
         : parameter,
   ),
+});
+
+const whichMany =
+  "Which ones, the query or the body says; the body may be left out, and comes first. A dry run only counts. Both read a bounded part of the orders: `more` and `capped` tell where they stopped.";
+
+const ofManyOrders = (operation: Record<string, unknown>) => ({
+  ...sizedPages(manyDefault)(operation),
+  requestBody: {
+    ...(operation.requestBody as object),
+    required: false,
+  },
 });
 
 export class OrdersApi extends HttpApiGroup.make("orders")
@@ -183,16 +296,7 @@ export class OrdersApi extends HttpApiGroup.make("orders")
             Schema.decodeTo(PageCursor),
           ),
         ),
-        status: Schema.optional(
-          Schema.Array(
-            Schema.Literals(OrderStatus.literals).annotate({
-              message: `must be one of ${OrderStatus.literals.join(", ")}; for several, repeat the parameter`,
-            }),
-          ).annotate({ description: "Repeat it for several." }),
-        ),
-        user_id: optionalUserId("Only this user's orders."),
-        created_after: Schema.optional(time("Inclusive.")),
-        created_before: Schema.optional(time("Exclusive.")),
+        ...orderFilter,
       },
       success: HttpApiSchema.WithHeaders(Schema.Array(Order), {
         link: Schema.optional(
@@ -211,6 +315,29 @@ export class OrdersApi extends HttpApiGroup.make("orders")
           description:
             "A page ends before its `limit` once its items take a mebibyte: follow `Link` for as long as there is one.",
           transform: sizedPages(pageSizeDefault),
+        }),
+      ),
+    HttpApiEndpoint.get("export", "/api/orders/export/", {
+      query: {
+        format: Schema.optional(
+          ExportFormat.annotate({
+            message: "must be ndjson or csv, given once",
+            description: "Left out: by `Accept`, or else ndjson.",
+          }),
+        ),
+        ...orderFilter,
+      },
+      success: HttpApiSchema.StreamUint8Array({
+        contentType: Object.values(exportTypes),
+      }),
+      error: Unavailable,
+    })
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Export orders, newest first",
+          description:
+            'All that pass the filter, each once, as it was when it was read. NDJSON: an order a line, then `{"exported":N}`. CSV: a header, a row an order, then a row that begins `# exported,N` and has no status. Where that end is missing, the export was cut: begin it again.',
         }),
       ),
     HttpApiEndpoint.get("metrics", "/api/orders/metrics/", {
@@ -245,9 +372,8 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       ),
     HttpApiEndpoint.post("retryMany", "/api/orders/retry/", {
       query: {
-        user_id: optionalUserId("Only this user's orders."),
-        created_before: Schema.optional(time("Exclusive.")),
-        limit: Schema.optional(PageSize),
+        ...chosenInQuery,
+        error: Schema.optional(errorText(Once)),
       },
       payload: RetryOrders,
       success: RetriedOrders,
@@ -258,15 +384,23 @@ export class OrdersApi extends HttpApiGroup.make("orders")
       .annotateMerge(
         OpenApi.annotations({
           summary: "Retry many dead letters",
-          description:
-            "FAILED orders become PENDING with all their attempts, the oldest first. Which ones, the query or the body says; the body may be left out, and comes first.",
-          transform: (operation) => ({
-            ...sizedPages(retryDefault)(operation),
-            requestBody: {
-              ...(operation.requestBody as object),
-              required: false,
-            },
-          }),
+          description: `FAILED orders become PENDING with all their attempts, the oldest first. ${whichMany}`,
+          transform: ofManyOrders,
+        }),
+      ),
+    HttpApiEndpoint.post("cancelMany", "/api/orders/cancel/", {
+      query: chosenInQuery,
+      payload: CancelOrders,
+      success: CancelledOrders,
+      error: [BodyTooLarge, NotJson, Unavailable],
+    })
+      .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+      .annotate(NeededScope, "orders:operate")
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Cancel many orders",
+          description: `PENDING orders become CANCELLED, the oldest first. ${whichMany}`,
+          transform: ofManyOrders,
         }),
       ),
     HttpApiEndpoint.get("find", "/api/orders/:order_id/", {

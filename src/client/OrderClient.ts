@@ -39,6 +39,9 @@
  *   PROCESSING, COMPLETED). Should it have become FAILED again by then, the
  *   second request retries it once more: one more round of attempts, which
  *   still complete it once at most.
+ * - `cancelMany` and `retryMany` change each order once. The second answer
+ *   counts only what the first one left: a dry run before says how many there
+ *   are, `more` whether there are others.
  *
  * `events.list` changes nothing, either; the time it waits comes on top of the
  * time it has. Health is asked to know how things are now: its requests are sent
@@ -90,10 +93,15 @@ import {
 } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import type { CloudEvent } from "../api/CloudEvent.ts";
-import { type OrdersApi, pageSizeMax } from "../api/OrdersApi.ts";
+import {
+  type ExportFormat,
+  type OrdersApi,
+  pageSizeMax,
+} from "../api/OrdersApi.ts";
 import { PlaceOrder } from "../api/PlaceOrder.ts";
 import type { Order } from "../domain/Order.ts";
 import { type EventGap, listen } from "./EventListening.ts";
+import * as Exporting from "./Exporting.ts";
 import * as PlacingMany from "./PlacingMany.ts";
 import {
   answeredWithin,
@@ -116,6 +124,9 @@ export interface OrderClientOptions {
   /** What differs from `defaultPolicy`; `{ times: 0 }` never sends again. */
   readonly retry?: Partial<RequestRetryPolicy> | undefined;
 }
+
+/** An export that broke off. */
+export { ExportCut } from "./Exporting.ts";
 
 type Endpoints = HttpApiClient.ForApi<typeof Api>;
 type Place = HttpApiEndpoint.WithIdentifier<
@@ -143,6 +154,14 @@ export type OrderFilter = Omit<
 
 /** What `list` fails with. */
 export type ListError = Effect.Error<ReturnType<Endpoints["orders"]["list"]>>;
+
+/** Which orders to export: all that pass. */
+export type ExportFilter = Omit<OrderFilter, "limit">;
+
+/** What `exportOrders` and `exportText` fail with. */
+export type ExportError =
+  | Effect.Error<ReturnType<Endpoints["orders"]["export"]>>
+  | Exporting.ExportCut;
 
 /** Which events, and after which: an id, or `latest`; left out, the oldest. */
 export type EventStreamOptions = Parameters<
@@ -222,6 +241,23 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
     // Pausing what is paused changes nothing.
     httpClient: patientClient,
   });
+  const exporting = yield* HttpApiClient.group(Api, {
+    group: "orders",
+    baseUrl: options.baseUrl,
+    // Begun anew until its answer begins; what comes then, comes once.
+    httpClient: retryTransient(policy)(begunWithin(timeout)(anyClient)),
+  });
+  const beginExport = (
+    format: ExportFormat,
+    filter: ExportFilter | undefined = {},
+  ) =>
+    Effect.map(
+      exporting.export({
+        query: { ...filter, format },
+        responseMode: "decoded-and-response",
+      }),
+      ([, response]) => response,
+    );
   const health = yield* HttpApiClient.group(Api, {
     group: "health",
     baseUrl: options.baseUrl,
@@ -259,13 +295,17 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
     placeMany: PlacingMany.placeMany(orders.placeMany),
     placeLines: PlacingMany.placeLines(orders.placeMany),
     allOrders: allOrders(orders),
+    exportOrders: (filter) => Exporting.orders(beginExport("ndjson", filter)),
+    exportText: ({ format, ...filter }) =>
+      Exporting.text(beginExport(format, filter), format),
   });
 });
 
 export class OrderClient extends Context.Service<
   OrderClient,
   {
-    readonly orders: Endpoints["orders"];
+    /** To export, see `exportOrders`: it reads the answer as it comes. */
+    readonly orders: Omit<Endpoints["orders"], "export">;
     readonly events: Pick<Endpoints["events"], "list">;
     /** Makes, pauses, tries and deletes subscriptions; `orders:operate`. */
     readonly subscriptions: Endpoints["subscriptions"];
@@ -297,6 +337,16 @@ export class OrderClient extends Context.Service<
      * appear in it.
      */
     allOrders(filter?: OrderFilter): Stream.Stream<Order, ListError>;
+    /**
+     * The same as one answer, read at the pace of the stream: sooner done, and
+     * each order as it is when it is read. Fails with `ExportCut` when it is not
+     * all; it is not begun again by itself, as orders have been given.
+     */
+    exportOrders(filter?: ExportFilter): Stream.Stream<Order, ExportError>;
+    /** What the service sends for it, as NDJSON or CSV, to its closing line. */
+    exportText(
+      options: { readonly format: ExportFormat } & ExportFilter,
+    ): Stream.Stream<Uint8Array, ExportError>;
   }
 >()("order-service/OrderClient") {
   /** Sends with the `HttpClient` at hand. */

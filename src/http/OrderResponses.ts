@@ -6,7 +6,8 @@ import type { Order } from "../domain/Order.ts";
 /** The time written last: orders placed together have all of theirs in common. */
 const last = { millis: Number.NaN, text: "" };
 
-const time = (at: DateTime.Utc | null): string | null => {
+/** As ISO 8601. */
+export const timeText = (at: DateTime.Utc | null): string | null => {
   if (at === null) return null;
   if (at.epochMilliseconds !== last.millis) {
     last.millis = at.epochMilliseconds;
@@ -27,12 +28,12 @@ export const toJson = (order: Order): string =>
     item_ids: order.item_ids,
     total_amount: order.total_amount,
     status: order.status,
-    created_at: time(order.created_at),
-    updated_at: time(order.updated_at),
-    processing_started_at: time(order.processing_started_at),
-    processing_completed_at: time(order.processing_completed_at),
+    created_at: timeText(order.created_at),
+    updated_at: timeText(order.updated_at),
+    processing_started_at: timeText(order.processing_started_at),
+    processing_completed_at: timeText(order.processing_completed_at),
     attempts: order.attempts,
-    next_attempt_at: time(order.next_attempt_at),
+    next_attempt_at: timeText(order.next_attempt_at),
     last_error: order.last_error,
   });
 

@@ -4,35 +4,68 @@ import { type HttpServerRequest, HttpServerResponse } from "effect/http";
 import { HttpApiBuilder } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import {
+  CancelOrders,
+  manyDefault,
   pageSizeDefault,
   RetryOrders,
-  retryDefault,
 } from "../api/OrdersApi.ts";
 import { cursorOf, parseCursor } from "../api/PageCursor.ts";
 import { OrderId } from "../domain/Order.ts";
 import { OrderNotFound } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
-import { pageBytesMax } from "../persistence/OrderRepository.ts";
+import { type Matching, pageBytesMax } from "../persistence/OrderRepository.ts";
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
 import * as BatchPlacing from "./BatchPlacing.ts";
+import { makeExporting } from "./Exporting.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, fromOrders, isKnown } from "./OrderResponses.ts";
 import { Placing, toBadRequest } from "./Placing.ts";
 import * as ProcessingHttp from "./ProcessingHttp.ts";
 
-const decodeRetryOrders = Schema.decodeUnknownEffect(RetryOrders, {
-  errors: "all",
-});
+/** Which orders to change, as far as a body says so: it may be left out. */
+const readChoice = <A, I>(schema: Schema.Codec<A, I>) => {
+  const decode = Schema.decodeUnknownEffect(schema, { errors: "all" });
+  return Effect.fnUntraced(function* (
+    request: HttpServerRequest.HttpServerRequest,
+  ) {
+    if (!JsonBody.isSent(request)) return {};
+    return yield* JsonBody.use(request, (body) =>
+      Effect.mapError(decode(body), toBadRequest),
+    );
+  });
+};
+const readRetryOrders = readChoice(RetryOrders);
+const readCancelOrders = readChoice(CancelOrders);
 
-/** Which orders to retry, as far as a body says so: it may be left out. */
-const readRetryOrders = Effect.fnUntraced(function* (
-  request: HttpServerRequest.HttpServerRequest,
-) {
-  if (!JsonBody.isSent(request)) return {};
-  return yield* JsonBody.use(request, (body) =>
-    Effect.mapError(decodeRetryOrders(body), toBadRequest),
-  );
+/** What query and body say together; of both, a dry run is believed. */
+const together = <
+  Query extends {
+    readonly dry_run?: "true" | "false" | undefined;
+    readonly limit?: number | undefined;
+  },
+  Body extends { readonly dry_run?: boolean; readonly limit?: number },
+>(
+  query: Query,
+  body: Body,
+) => {
+  const { dry_run: inQuery, ...queried } = query;
+  const { dry_run: inBody, ...given } = body;
+  return {
+    choice: {
+      ...queried,
+      ...given,
+      limit: body.limit ?? query.limit ?? manyDefault,
+    },
+    isDryRun: inQuery === "true" || inBody === true,
+  };
+};
+
+const counted = ({ isCapped, matching }: Matching) => ({
+  more: matching > 0,
+  dry_run: true as const,
+  matching,
+  capped: isCapped,
 });
 
 const isOrderId = Schema.is(OrderId);
@@ -58,20 +91,51 @@ export const layer = HttpApiBuilder.group(
     const answers = yield* Answers;
     const metricsHistory = yield* ProcessingHttp.metricsHistory;
     const batch = yield* BatchPlacing.make;
+    const exporting = yield* makeExporting;
 
     return handlers
       .handleRaw("place", ({ request }) => placing.answer(request))
       .handleRaw("placeMany", ({ query, request }) =>
         batch.answer(request, query.atomic === "true"),
       )
+      .handleRaw("export", ({ query, request }) => exporting(query, request))
       .handleRaw(
         "retryMany",
         Effect.fnUntraced(function* ({ query, request }) {
-          const asked = { ...query, ...(yield* readRetryOrders(request)) };
-          const retried = yield* admit(
-            orders.retryMany({ ...asked, limit: asked.limit ?? retryDefault }),
+          const { choice, isDryRun } = together(
+            query,
+            yield* readRetryOrders(request),
           );
-          return { retried };
+          if (isDryRun) {
+            const { limit: _, ...filter } = choice;
+            const found = orders.countMatching({ ...filter, status: "FAILED" });
+            return { retried: 0, ...counted(yield* admit(found)) };
+          }
+          const { more, orders: retried } = yield* admit(
+            orders.retryMany(choice),
+          );
+          return { retried, more };
+        }),
+      )
+      .handleRaw(
+        "cancelMany",
+        Effect.fnUntraced(function* ({ query, request }) {
+          const { choice, isDryRun } = together(
+            query,
+            yield* readCancelOrders(request),
+          );
+          if (isDryRun) {
+            const { limit: _, ...filter } = choice;
+            const found = orders.countMatching({
+              ...filter,
+              status: "PENDING",
+            });
+            return { cancelled: 0, ...counted(yield* admit(found)) };
+          }
+          const { more, orders: cancelled } = yield* admit(
+            orders.cancelMany(choice),
+          );
+          return { cancelled, more };
         }),
       )
       .handleAll({

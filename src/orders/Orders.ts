@@ -23,6 +23,9 @@ import {
 } from "../domain/OrderRefusals.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import {
+  type Choice,
+  type ManyQuery,
+  type Matching,
   type OrderPage,
   type OrderQuery,
   OrderRepository,
@@ -31,7 +34,6 @@ import {
   type PlacementOfMany,
   type Placing,
   type RepositoryUnavailable,
-  type RetryQuery,
 } from "../persistence/OrderRepository.ts";
 import { OrderProcessor } from "../processor/OrderProcessor.ts";
 
@@ -87,6 +89,15 @@ const conflictOf = ({ order_id }: NewOrder) =>
     detail: `An order "${order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
   });
 
+/** How many orders were changed, and whether more match, or may. */
+export interface ChangedMany {
+  readonly orders: number;
+  readonly more: boolean;
+}
+
+/** So many orders are counted before a change of many, and no more. */
+export const matchingMax = 10_000;
+
 type Answer<A, E = never> = Effect.Effect<A, E | RepositoryUnavailable>;
 
 export class Orders extends Context.Service<
@@ -115,7 +126,11 @@ export class Orders extends Context.Service<
     cancel(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
     retry(order_id: string): Answer<Order, OrderNotFound | OrderNotInStatus>;
     /** The same for many, oldest first; says how many. */
-    retryMany(query: RetryQuery): Answer<number>;
+    retryMany(query: ManyQuery): Answer<ChangedMany>;
+    /** As `cancel`, for many, oldest first; says how many. */
+    cancelMany(query: ManyQuery): Answer<ChangedMany>;
+    /** How many orders a change of many would be about: up to `matchingMax`. */
+    countMatching(choice: Choice): Answer<Matching>;
   }
 >()("orders/Orders") {
   static readonly layer = Layer.effect(
@@ -268,16 +283,25 @@ export class Orders extends Context.Service<
       });
 
       const retryMany = useCase("Orders.retryMany")(function* (
-        query: RetryQuery,
+        query: ManyQuery,
       ) {
-        const retried = yield* repository.retryMany(query);
-        for (const { item_bytes, order_id, partition } of retried) {
+        const { more, orders } = yield* repository.retryMany(query);
+        for (const { item_bytes, order_id, partition } of orders) {
           processor.handOver(partition, order_id, item_bytes);
         }
         yield* Effect.logInfo("orders to be retried", {
-          orders: retried.length,
+          orders: orders.length,
         });
-        return retried.length;
+        return { orders: orders.length, more };
+      });
+
+      /** Their actors find them CANCELLED when they come to begin them. */
+      const cancelMany = useCase("Orders.cancelMany")(function* (
+        query: ManyQuery,
+      ) {
+        const { more, orders } = yield* repository.cancelMany(query);
+        yield* Effect.logInfo("orders cancelled", { orders: orders.length });
+        return { orders: orders.length, more };
       });
 
       return Orders.of({
@@ -291,6 +315,9 @@ export class Orders extends Context.Service<
         cancel,
         retry,
         retryMany,
+        cancelMany,
+        countMatching: (choice) =>
+          repository.countMatching(choice, matchingMax),
       });
     }),
   );

@@ -1,12 +1,14 @@
-/** What operators do to orders: cancel, retry, retry many. */
+/** What operators do to orders: cancel and retry, one or many. */
 import { Effect, Option } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
+import type { OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import { Actor } from "./EventLog.ts";
+import * as OrderChoices from "./OrderChoices.ts";
 import { isOrderId } from "./OrderFinding.ts";
 import type { Kept, Told } from "./OrderMoves.ts";
-import type { Retried, RetryQuery } from "./OrderRepository.ts";
-import { decodeOrder, orderColumns, toDate } from "./OrderRow.ts";
+import type { ManyQuery, Retried } from "./OrderRepository.ts";
+import { decodeOrder, orderColumns } from "./OrderRow.ts";
 import type { Statements } from "./Statements.ts";
 
 const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
@@ -15,10 +17,8 @@ const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
   item_bytes,
 });
 
-export const make = (
-  sql: SqlClient.SqlClient,
-  { answer, moving }: Statements,
-) => {
+export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
+  const { answer, moving } = statements;
   /** Who asked for it is told, and kept in the order's history. */
   const telling = (
     type: "cancelled" | "retried",
@@ -38,23 +38,36 @@ export const make = (
     };
   };
 
+  /** Makes PENDING orders CANCELLED; `chosen` names them by `order_id`. */
+  const cancelAll = <A extends object>(
+    chosen: Statement.Fragment,
+    returned: string,
+    selected = "*",
+  ) =>
+    answer(
+      Effect.flatMap(Actor, (actor) =>
+        moving<A>(sql, {
+          moved: sql`
+            UPDATE orders AS o SET status = ${moves.cancel.to},
+              ended = ${moves.cancel.to}, due_at = NULL, updated_at = now()
+            WHERE order_id = ANY(ARRAY(
+                SELECT order_id FROM (${chosen}) AS chosen))
+              AND status = ${moves.cancel.from}
+            RETURNING ${sql.literal(returned)}, o.begun,
+              ${moves.cancel.from}::text AS was, status AS became,
+              0::float8 AS seconds`,
+          selected: sql.literal(selected),
+          ...telling("cancelled", actor),
+        }),
+      ),
+    );
+
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
-      : answer(
-          Effect.flatMap(Actor, (actor) =>
-            moving<Record<string, unknown>>(sql, {
-              moved: sql`
-                UPDATE orders AS o SET status = ${moves.cancel.to},
-                  ended = ${moves.cancel.to}, due_at = NULL, updated_at = now()
-                WHERE order_id = ${order_id}::text
-                  AND status = ${moves.cancel.from}
-                RETURNING ${sql.literal(orderColumns)}, o.begun,
-                  ${moves.cancel.from}::text AS was, status AS became,
-                  0::float8 AS seconds`,
-              ...telling("cancelled", actor),
-            }),
-          ),
+      : cancelAll<Record<string, unknown>>(
+          sql`SELECT ${order_id}::text AS order_id`,
+          orderColumns,
         ).pipe(
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), decodeOrder),
@@ -103,34 +116,47 @@ export const make = (
         ),
   );
 
+  /** Those among `ids` that are still in a status, and that nobody holds. */
+  const stillIn = (status: string, ids: ReadonlyArray<string>) => sql`
+    SELECT order_id FROM orders
+    WHERE order_id = ANY(${ids}::text[]) AND status = ${status}
+    FOR UPDATE SKIP LOCKED`;
+
+  const choices = OrderChoices.make(sql, statements);
+
   const retryMany = Effect.fn("OrderRepository.retryMany")(
-    ({ created_before, limit, user_id }: RetryQuery) => {
-      const column = user_id === undefined ? "ended" : "user_id";
-      const chosen = sql`
-        SELECT order_id FROM orders
-        WHERE ${sql.and([
-          sql`(${sql.literal(column)}, seq)
-            >= (${user_id ?? moves.retry.from}::text, 0)`,
-          sql`(${sql.literal(column)}, seq)
-            < (${user_id ?? moves.retry.from}::text, 9223372036854775807)`,
-          sql`ended IS NOT NULL AND status = ${moves.retry.from}`,
-          ...(created_before === undefined
-            ? []
-            : [sql`created_at < ${toDate(created_before)}::timestamptz`]),
-        ])}
-        ORDER BY ${sql.literal(column)}, seq
-        LIMIT ${limit}::integer
-        FOR UPDATE SKIP LOCKED`;
-      return Effect.map(
-        retryAll(
-          chosen,
-          "o.order_id, o.user_id",
-          "order_id, partition, item_bytes",
+    ({ limit, ...choice }: ManyQuery) =>
+      choices.change({ ...choice, status: moves.retry.from }, limit, (ids) =>
+        Effect.map(
+          retryAll(
+            stillIn(moves.retry.from, ids),
+            "o.order_id, o.user_id",
+            "order_id, partition, item_bytes",
+          ),
+          (rows) => rows.map(retriedIn),
         ),
-        (rows) => rows.map(retriedIn),
-      );
-    },
+      ),
   );
 
-  return { cancel, retry, retryMany };
+  const cancelMany = Effect.fn("OrderRepository.cancelMany")(
+    ({ limit, ...choice }: ManyQuery) =>
+      choices.change({ ...choice, status: moves.cancel.from }, limit, (ids) =>
+        Effect.map(
+          cancelAll<{ readonly order_id: OrderId }>(
+            stillIn(moves.cancel.from, ids),
+            "o.order_id, o.user_id",
+            "order_id",
+          ),
+          (rows) => rows.map(({ order_id }) => order_id),
+        ),
+      ),
+  );
+
+  return {
+    cancel,
+    retry,
+    retryMany,
+    cancelMany,
+    countMatching: choices.count,
+  };
 };

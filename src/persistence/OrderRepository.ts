@@ -210,13 +210,34 @@ export interface Failure extends Attempt {
   readonly epoch?: Epoch | undefined;
 }
 
-/** Which FAILED orders to retry. */
-export interface RetryQuery {
-  /** At most this many, at least 1. */
-  readonly limit: number;
+/** Which orders a change of many is about. */
+export interface Choice {
+  readonly status: "PENDING" | "FAILED";
   readonly user_id?: UserId | undefined;
   /** Exclusive. */
   readonly created_before?: DateTime.Utc | undefined;
+  /** Only those whose latest failure was this, to the letter. */
+  readonly error?: string | undefined;
+}
+
+/** Which of them to change: the oldest. */
+export interface ManyQuery extends Omit<Choice, "status"> {
+  /** At most this many, at least 1. */
+  readonly limit: number;
+}
+
+/** What came of a change of many. */
+export interface Changed<A> {
+  readonly orders: ReadonlyArray<A>;
+  /** There are more that match, or there may be: some were held, or not read. */
+  readonly more: boolean;
+}
+
+/** How many orders a change of many would be about. */
+export interface Matching {
+  readonly matching: number;
+  /** There are more, or there may be. */
+  readonly isCapped: boolean;
 }
 
 /** An order that is PENDING again, and where. */
@@ -329,6 +350,10 @@ export class OrderRepository extends Context.Service<
       order_id: string,
     ): Answer<Option.Option<Retried & { readonly order: Order }>>;
     /** The same for many, oldest first. */
-    retryMany(query: RetryQuery): Answer<ReadonlyArray<Retried>>;
+    retryMany(query: ManyQuery): Answer<Changed<Retried>>;
+    /** As `cancel`, for many, oldest first. */
+    cancelMany(query: ManyQuery): Answer<Changed<OrderId>>;
+    /** Counts the orders of a choice, at most `max`, at a bounded cost. */
+    countMatching(choice: Choice, max: number): Answer<Matching>;
   }
 >()("persistence/OrderRepository") {}

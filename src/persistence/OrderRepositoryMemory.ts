@@ -33,6 +33,7 @@ import {
 import {
   type Attempt,
   type Beginning,
+  type Choice,
   type Epoch,
   historyMax,
   type LogPlace,
@@ -234,6 +235,38 @@ const make = Effect.gen(function* () {
         })),
       ),
     );
+
+  const cancel = (order_id: string) =>
+    move(
+      () => rows.get(order_id),
+      moves.cancel,
+      () => ({}),
+    ).pipe(Effect.tap(acted("cancelled")));
+
+  /** The orders of a choice, oldest first. */
+  const chosen = ({ error, status, ...filter }: Choice) =>
+    Array.from(rows.values())
+      .filter(isAsked({ ...filter, status: [status], limit: 1 }))
+      .filter(({ order }) => error === undefined || order.last_error === error)
+      .sort((a, b) => newestFirst(b, a));
+
+  const changeMany = <A>(
+    choice: Choice,
+    limit: number,
+    change: (order_id: string) => Effect.Effect<Option.Option<A>>,
+  ) =>
+    Effect.suspend(() => {
+      const found = chosen(choice);
+      return Effect.map(
+        Effect.forEach(found.slice(0, limit), (row) =>
+          change(row.order.order_id),
+        ),
+        (changed) => ({
+          orders: changed.flatMap(Option.toArray),
+          more: found.length > limit,
+        }),
+      );
+    });
 
   const begin = ({ epoch, order_id }: Beginning) =>
     Effect.flatMap(DateTime.now, (now) => {
@@ -520,25 +553,26 @@ const make = Effect.gen(function* () {
       ),
 
     cancel: (order_id) =>
-      move(
-        () => rows.get(order_id),
-        moves.cancel,
-        () => ({}),
-      ).pipe(
-        Effect.tap(acted("cancelled")),
-        Effect.map(Option.map((row) => row.order)),
+      Effect.map(
+        cancel(order_id),
+        Option.map((row) => row.order),
       ),
     retry,
-    retryMany: (query) =>
-      Effect.suspend(() =>
-        Effect.forEach(
-          Array.from(rows.values())
-            .filter(isAsked({ ...query, status: ["FAILED"] }))
-            .sort((a, b) => newestFirst(b, a))
-            .slice(0, query.limit),
-          (row) => retry(row.order.order_id),
-        ),
-      ).pipe(Effect.map((retried) => retried.flatMap(Option.toArray))),
+    retryMany: ({ limit, ...choice }) =>
+      changeMany({ ...choice, status: "FAILED" }, limit, retry),
+    cancelMany: ({ limit, ...choice }) =>
+      Effect.map(
+        changeMany({ ...choice, status: "PENDING" }, limit, cancel),
+        ({ more, orders }) => ({
+          orders: orders.map((row) => row.order.order_id),
+          more,
+        }),
+      ),
+    countMatching: (choice, max) =>
+      Effect.sync(() => {
+        const found = chosen(choice).length;
+        return { matching: Math.min(found, max), isCapped: found > max };
+      }),
   });
 
   const latest = (): EventPlace => ({

@@ -163,6 +163,9 @@ const encoded = (text: string, dice: Dice): string => {
   return dice.chance(0.1) ? url.replaceAll("%20", "+") : url;
 };
 
+/** What is about many orders is asked for seldom: it takes long, or ends them. */
+const ofMany = new Set(["orders.export", "orders.cancelMany"]);
+
 export class RequestMaker {
   readonly #contract: Contract;
   readonly #seed: number;
@@ -180,7 +183,7 @@ export class RequestMaker {
         const weight =
           operation.operationId === "orders.place"
             ? 40
-            : method === "HEAD"
+            : method === "HEAD" || ofMany.has(operation.operationId)
               ? 1
               : 4;
         return [weight, [path, method, operation]] as const;

@@ -186,6 +186,16 @@ const orderStatuses = new Set([
   ...["PENDING", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED"],
 ]);
 
+/** An export has no pages; there are few at once. */
+const exportStatuses = (query: URLSearchParams): ReadonlyArray<number> => {
+  const filter = new URLSearchParams(query);
+  for (const name of ["limit", "cursor"]) filter.delete(name);
+  const formats = query.getAll("format");
+  const isRefused =
+    formats.length > 1 || formats.some((_) => !/^(ndjson|csv)$/.test(_));
+  return isRefused ? [400] : [...listStatuses(filter), 503];
+};
+
 const listStatuses = (query: URLSearchParams): ReadonlyArray<number> => {
   const verdicts: Array<Sure> = query
     .getAll("status")
@@ -328,6 +338,7 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
   const byOperation: Readonly<Record<string, () => ReadonlyArray<number>>> = {
     "orders.placeMany": () => batchStatuses(sent),
     "orders.list": () => listStatuses(query),
+    "orders.export": () => exportStatuses(query),
     "events.list": () => eventStatuses(query, false),
     "events.stream": () => eventStatuses(query, true),
   };

@@ -47,7 +47,11 @@ export const browsersSuite = (api: () => Api) => {
       assertProblem(placed, 403, "urn:order-service:cross-site");
       const found = await api().get(`/api/orders/${order_id}/`);
       assert.strictEqual(found.status, 404);
-      for (const path of ["/api/orders/retry/", "/api/orders/a/retry/"]) {
+      for (const path of [
+        "/api/orders/retry/",
+        "/api/orders/cancel/",
+        "/api/orders/a/retry/",
+      ]) {
         const answer = await api().post(path, headers);
         assertProblem(answer, 403, "urn:order-service:cross-site");
       }

@@ -8,6 +8,7 @@ import { batchSuite } from "./batchSuite.ts";
 import { browsersSuite } from "./browsersSuite.ts";
 import { edgeSuite } from "./edgeSuite.ts";
 import { eventsSuite } from "./eventsSuite.ts";
+import { exportSuite } from "./exportSuite.ts";
 import { listingSuite } from "./listingSuite.ts";
 import { orderStatesSuite } from "./orderStatesSuite.ts";
 import { placingSuite } from "./placingSuite.ts";
@@ -70,6 +71,7 @@ export const contractSuite = (
     placingSuite(() => api);
     batchSuite(() => api);
     listingSuite(() => api);
+    exportSuite(() => api);
     orderStatesSuite(() => api);
     eventsSuite(() => api);
     subscriptionsSuite(() => api);

@@ -1,6 +1,6 @@
 /** One order by its id: finding it, and moving it on. */
 import { assert, describe, it } from "vitest";
-import { type Answer, type Api, assertProblem } from "./api.ts";
+import { type Answer, type Api, assertFaults, assertProblem } from "./api.ts";
 
 const notFound = "urn:order-service:order-not-found";
 const notInStatus = "urn:order-service:order-not-in-status";
@@ -228,7 +228,7 @@ export const orderStatesSuite = (api: () => Api) => {
       const others = await bury("others", 1);
       const first = await retry('{"user_id":"many","limit":2}');
       assert.strictEqual(first.status, 200);
-      assert.deepStrictEqual(first.json, { retried: 2 });
+      assert.deepStrictEqual(first.json, { retried: 2, more: true });
       for (const order of buried.slice(0, 2)) {
         await api().until(order, "COMPLETED");
       }
@@ -251,12 +251,56 @@ export const orderStatesSuite = (api: () => Api) => {
       assert.isAtLeast((await retry("{}", "?limit=500")).json.retried, 1);
     });
 
+    it("counts only, where a dry run is asked for in either place", async () => {
+      const buried = await bury("dry", 3);
+      const expected = {
+        ...{ retried: 0, more: true, dry_run: true },
+        ...{ matching: 3, capped: false },
+      };
+      const asked = [
+        await retry('{"user_id":"dry","limit":1}', "?dry_run=true"),
+        await retry('{"user_id":"dry","dry_run":true}', "?dry_run=false"),
+        await retry('{"user_id":"dry","dry_run":false}', "?dry_run=true"),
+      ];
+      for (const { json, status } of asked) {
+        assert.strictEqual(status, 200);
+        assert.deepStrictEqual(json, expected);
+      }
+      assert.deepStrictEqual(
+        await statuses(buried),
+        buried.map(() => "FAILED"),
+      );
+      assert.strictEqual((await retry('{"user_id":"dry"}')).json.retried, 3);
+      const none = await retry(undefined, "?user_id=dry&dry_run=true");
+      assert.deepStrictEqual(none.json, {
+        ...{ retried: 0, more: false, dry_run: true },
+        ...{ matching: 0, capped: false },
+      });
+    });
+
+    it("takes those of one error", async () => {
+      const [buried] = await bury("error", 1);
+      const { last_error } = (await api().get(locationOf(buried as Answer)))
+        .json;
+      const other = JSON.stringify({ user_id: "error", error: "other" });
+      assert.strictEqual((await retry(other)).json.retried, 0);
+      const query = new URLSearchParams({
+        user_id: "error",
+        error: last_error,
+      });
+      assert.strictEqual((await retry(undefined, `?${query}`)).json.retried, 1);
+    });
+
     it.each([
       ['{"limit":0}', "limit"],
       ['{"limit":501}', "limit"],
       ['{"limit":"many"}', "limit"],
       ['{"created_before":"yesterday"}', "created_before"],
       ['{"user_id":true}', "user_id"],
+      ['{"dry_run":"yes"}', "dry_run"],
+      ['{"error":5}', "error"],
+      ['{"error":"a\\u0000"}', "error"],
+      ['{"error":"\\ud800"}', "error"],
     ])("refuses %s, naming the field", async (body, field) => {
       const refused = await retry(body);
       assertProblem(refused, 400, "about:blank");
@@ -266,6 +310,60 @@ export const orderStatesSuite = (api: () => Api) => {
     it("refuses a body that is no JSON object", async () => {
       assertProblem(await retry("[]"), 400, "about:blank");
       assertProblem(await retry("{"), 400, "about:blank");
+    });
+  });
+
+  describe("cancelling many orders", () => {
+    const place = (user_id: string, items: string) =>
+      api().place({ user_id: JSON.stringify(user_id), item_ids: items });
+    const cancel = (body: string | undefined, query = "") =>
+      api().request("POST", `/api/orders/cancel/${query}`, {
+        ...(body === undefined
+          ? {}
+          : { body, headers: { "content-type": "application/json" } }),
+      });
+
+    it("cancels those of a user that are PENDING, or only counts them", async () => {
+      const user = "cancelled together";
+      const waiting = [
+        await place(user, '["later"]'),
+        await place(user, '["later"]'),
+      ];
+      const done = await place(user, '["ITEM001"]');
+      await api().until(done, "COMPLETED");
+      for (const order of waiting) await api().until(order, "PENDING", 1);
+      const dry = await cancel(
+        undefined,
+        `?dry_run=true&user_id=${encodeURIComponent(user)}`,
+      );
+      assert.deepStrictEqual(dry.json, {
+        ...{ cancelled: 0, more: true, dry_run: true },
+        ...{ matching: 2, capped: false },
+      });
+      const one = await cancel(JSON.stringify({ user_id: user, limit: 1 }));
+      assert.strictEqual(one.status, 200);
+      assert.deepStrictEqual(one.json, { cancelled: 1, more: true });
+      await api().until(waiting[0] as Answer, "CANCELLED");
+      const rest = await cancel(JSON.stringify({ user_id: user }));
+      assert.deepStrictEqual(rest.json, { cancelled: 1, more: false });
+      const history = await api().get(
+        `${locationOf(waiting[1] as Answer)}history/`,
+      );
+      assert.strictEqual(history.json.at(-1).type, "cancelled");
+      assert.strictEqual(
+        (await api().get(locationOf(done))).json.status,
+        "COMPLETED",
+      );
+    });
+
+    it("refuses what names no orders, naming the field", async () => {
+      const refused = await cancel('{"limit":501}');
+      assertProblem(refused, 400, "about:blank");
+      assert.include(refused.json.errors[0].path, "limit");
+      assertFaults(await cancel(undefined, "?dry_run=yes&limit=0"), {
+        "query.dry_run": /true or false/,
+        "query.limit": /whole number/,
+      });
     });
   });
 };

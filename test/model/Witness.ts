@@ -458,7 +458,7 @@ export class Witness {
     this.note(who.name, `retry at most ${limit}: ${expected.join(" ")}`);
     this.#same(
       `retry at most ${limit}`,
-      retried.map(({ order_id }) => order_id).join(" "),
+      retried.orders.map(({ order_id }) => order_id).join(" "),
       expected.join(" "),
     );
     for (const order_id of expected) this.#look(order_id);

@@ -441,6 +441,9 @@ const make = Effect.fnUntraced(function* (
       call(process, "retry", () => () => witness.retry(process, order_id)),
     retryMany: ({ limit }) =>
       call(process, "retry", () => () => witness.retryMany(process, limit)),
+    // As many single ones: a law of the conformance suite.
+    cancelMany: () => Effect.die("nobody asks for it here"),
+    countMatching: () => Effect.die("nobody asks for it here"),
   });
 
   const workOf = (process: Process): Fulfilment["Service"] => {

@@ -29,9 +29,9 @@ import type {
   Attempt,
   CountPlace,
   LogPlace,
+  ManyQuery,
   OrderQuery,
   OrderRepository,
-  RetryQuery,
 } from "../../src/persistence/OrderRepository.ts";
 import { beginOne, completeOne } from "../support/oneOrder.ts";
 import { manyPlacingsSuite } from "./manyPlacingsSuite.ts";
@@ -1562,8 +1562,8 @@ export const orderRepositorySuite = <E>(
         yield* repository.insert(newOrder("pending"), partition);
         yield* completeOne(repository, yield* begun(repository, "completed"));
 
-        const retried = (query: RetryQuery) =>
-          Effect.map(repository.retryMany(query), (orders) =>
+        const retried = (query: ManyQuery) =>
+          Effect.map(repository.retryMany(query), ({ orders }) =>
             orders
               .map(({ item_bytes, order_id, partition }) => {
                 assert.strictEqual(partition, elsewhere);
@@ -1624,13 +1624,235 @@ export const orderRepositorySuite = <E>(
           { concurrency: "unbounded" },
         );
         const ids = [
-          ...many,
-          ...more,
+          ...many.orders,
+          ...more.orders,
           ...one.flatMap(Option.toArray),
           ...again.flatMap(Option.toArray),
         ].map(({ order_id }) => order_id);
         assert.strictEqual(ids.length, attempts.length);
         assert.strictEqual(new Set(ids).size, attempts.length);
+        yield* assertTallyIsCount(repository);
+      }),
+    );
+
+    it.effect(
+      "retries those of one error, and says whether there are more",
+      () =>
+        Effect.gen(function* () {
+          const { repository } = yield* subject;
+          const errors = ["no", "never", "no", "no", "No"];
+          for (const [index, error] of errors.entries()) {
+            const attempt = yield* begun(repository, `A${index}`);
+            yield* repository.fail({ ...attempt, error, wait: undefined });
+          }
+          const retried = (query: ManyQuery) =>
+            Effect.map(repository.retryMany(query), ({ more, orders }) => [
+              orders.map(({ order_id }) => order_id).toSorted(),
+              more,
+            ]);
+          const count = repository.countMatching(
+            { status: "FAILED", error: "no" },
+            2,
+          );
+          assert.deepStrictEqual(yield* count, { matching: 2, isCapped: true });
+          assert.deepStrictEqual(yield* retried({ limit: 2, error: "no" }), [
+            ["A0", "A2"],
+            true,
+          ]);
+          assert.deepStrictEqual(yield* count, {
+            matching: 1,
+            isCapped: false,
+          });
+          assert.deepStrictEqual(yield* retried({ limit: 1, error: "no" }), [
+            ["A3"],
+            false,
+          ]);
+          assert.deepStrictEqual(yield* count, {
+            matching: 0,
+            isCapped: false,
+          });
+          assert.deepStrictEqual(yield* retried({ limit: 9 }), [
+            ["A1", "A4"],
+            false,
+          ]);
+          yield* assertTallyIsCount(repository);
+        }),
+    );
+
+    /** Orders of a user in each state there is, oldest first; their ids. */
+    const inAllStates = Effect.fnUntraced(function* (
+      repository: Repository,
+      user: string,
+    ) {
+      const place = (name: string) =>
+        Effect.as(
+          repository.insert(
+            newOrder(`${user}-${name}`, { user_id: user }),
+            partition,
+          ),
+          id(`${user}-${name}`),
+        );
+      const begin = (name: string) =>
+        Effect.flatMap(place(name), (order_id) =>
+          Effect.map(beginOne(repository, order_id, firstEpoch), (begun) => ({
+            order_id,
+            attempt: Option.getOrThrow(begun).attempt,
+          })),
+        );
+      yield* place("waiting");
+      yield* begin("in work");
+      yield* completeOne(repository, yield* begin("completed"));
+      const error = "no";
+      yield* repository.fail({
+        ...(yield* begin("postponed")),
+        ...{ error, wait: Duration.hours(1) },
+      });
+      yield* repository.fail({
+        ...(yield* begin("failed")),
+        ...{ error, wait: undefined },
+      });
+      yield* repository.release({
+        ...(yield* begin("given back")),
+        wait: Duration.zero,
+      });
+      yield* repository.cancel(yield* place("cancelled"));
+      const retried = yield* begin("retried");
+      yield* repository.fail({ ...retried, error, wait: undefined });
+      yield* repository.retry(retried.order_id);
+      yield* place("last");
+      return ["waiting", "postponed", "given back", "retried", "last"];
+    });
+
+    it.effect(
+      "leaves of many that are cancelled what cancelling each would leave",
+      () =>
+        Effect.gen(function* () {
+          const { repository } = yield* subject;
+          const pending = yield* inAllStates(repository, "many");
+          yield* inAllStates(repository, "each");
+          const count = (user: string) =>
+            repository.countMatching(
+              { status: "PENDING", user_id: UserId.make(user) },
+              100,
+            );
+          const matching = pending.length;
+          const isCapped = false;
+          assert.deepStrictEqual(yield* count("many"), { matching, isCapped });
+
+          const first = yield* repository.cancelMany({
+            limit: 2,
+            user_id: UserId.make("many"),
+          });
+          assert.deepStrictEqual(
+            [first.orders.toSorted(), first.more],
+            [["many-postponed", "many-waiting"], true],
+          );
+          const rest = yield* repository.cancelMany({
+            limit: 3,
+            user_id: UserId.make("many"),
+          });
+          assert.deepStrictEqual(
+            [rest.orders.length, rest.more],
+            [matching - 2, false],
+          );
+          for (const name of pending) {
+            const order_id = id(`each-${name}`);
+            assert.isTrue(Option.isSome(yield* repository.cancel(order_id)));
+          }
+
+          const left = (user: string) =>
+            Effect.gen(function* () {
+              const { orders } = yield* repository.list({
+                limit: 500,
+                user_id: UserId.make(user),
+              });
+              return yield* Effect.forEach(orders, (order) =>
+                Effect.map(repository.history(order.order_id), (history) => ({
+                  name: order.order_id.slice(user.length),
+                  status: order.status,
+                  attempts: order.attempts,
+                  waits: order.next_attempt_at !== null,
+                  last_error: order.last_error,
+                  history: Option.getOrThrow(history).map((entry) => [
+                    entry.type,
+                    "actor" in entry ? entry.actor : undefined,
+                    "outcome" in entry ? entry.outcome : undefined,
+                  ]),
+                })),
+              );
+            });
+          assert.deepStrictEqual(yield* left("many"), yield* left("each"));
+          assert.deepStrictEqual(yield* count("many"), {
+            matching: 0,
+            isCapped,
+          });
+          // What an actor held of them before begins nothing.
+          const begun = yield* beginOne(
+            repository,
+            id("many-waiting"),
+            firstEpoch,
+          );
+          assert.isTrue(Option.isNone(begun));
+          yield* assertTallyIsCount(repository);
+        }),
+    );
+
+    it.effect(
+      "cancels the oldest, those before a time, and nobody else's",
+      () =>
+        Effect.gen(function* () {
+          const { pass, repository } = yield* subject;
+          for (const name of ["A", "B"]) {
+            yield* repository.insert(newOrder(name), partition);
+          }
+          yield* pass("20 millis");
+          const { order: middle } = yield* repository.insert(
+            newOrder("C"),
+            elsewhere,
+          );
+          const created_before = middle.created_at;
+          const cancelled = (query: ManyQuery) =>
+            Effect.map(repository.cancelMany(query), ({ more, orders }) => [
+              orders.toSorted().join(" "),
+              more,
+            ]);
+          assert.deepStrictEqual(
+            yield* cancelled({ limit: 9, user_id: UserId.make("nobody") }),
+            ["", false],
+          );
+          assert.deepStrictEqual(
+            yield* cancelled({ limit: 1, created_before }),
+            ["A", true],
+          );
+          assert.deepStrictEqual(
+            yield* cancelled({ limit: 9, created_before }),
+            ["B", false],
+          );
+          assert.deepStrictEqual(yield* cancelled({ limit: 9 }), ["C", false]);
+        }),
+    );
+
+    it.effect("cancels an order once when many ask at once", () =>
+      Effect.gen(function* () {
+        const { repository } = yield* subject;
+        const ids = Array.from({ length: 40 }, (_, index) => id(`A${index}`));
+        for (const order_id of ids) {
+          yield* repository.insert(newOrder(order_id), partition);
+        }
+        const [many, more, one] = yield* Effect.all(
+          [
+            repository.cancelMany({ limit: 25 }),
+            repository.cancelMany({ limit: 25 }),
+            repository.cancel("A30"),
+          ],
+          { concurrency: "unbounded" },
+        );
+        const changed = [
+          ...many.orders,
+          ...more.orders,
+          ...Option.toArray(one).map(({ order_id }) => order_id),
+        ];
+        assert.deepStrictEqual(changed.toSorted(), ids.toSorted());
         yield* assertTallyIsCount(repository);
       }),
     );
