@@ -86,7 +86,7 @@ const select = (element) => {
  *
  * @param {{ text: string, what: string, shown: () => HTMLElement | null, children?: unknown }} props
  */
-export const CopyButton = ({ children = "Copy", shown, text, what }) => {
+export const CopyButton = ({ children, shown, text, what }) => {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;
@@ -103,7 +103,8 @@ export const CopyButton = ({ children = "Copy", shown, text, what }) => {
       announce(`Selected ${what}: copy it with the keyboard`);
     }
   };
-  return html`<button type="button" class="small quiet copy" aria-label=${`Copy ${what}`} onClick=${copy}>${isCopied ? "Copied" : children}</button>`;
+  return html`<button type="button" class="small quiet copy" onClick=${copy}>
+    ${isCopied ? "Copied" : (children ?? html`Copy<span class="unseen"> ${what}</span>`)}</button>`;
 };
 
 /**
