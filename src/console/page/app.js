@@ -3,7 +3,7 @@ import { html, render } from "htm/preact";
 import { useEffect, useErrorBoundary, useState } from "preact/hooks";
 import { connection } from "./connection.js";
 import { keepFocus } from "./focus.js";
-import { NoticeBar } from "./notice.js";
+import { NoticeBar, tell } from "./notice.js";
 import { Fault, Heading, Loading } from "./parts.js";
 import { hrefOf, useAddress } from "./router.js";
 import { load, may, session, signOut } from "./session.js";
@@ -64,6 +64,8 @@ const ConnectionLine = () => {
 /** @param {{ page: string }} props */
 const Navigation = ({ page }) => {
   const who = useStore(session);
+  const leave = () =>
+    signOut().catch(() => tell("Not signed out: the service does not answer."));
   const shown = links.filter(([to]) => to !== "keys" || may("keys.list"));
   return html`<header>
     <a class="brand" href="#/"><img src="/console/icon.svg" alt="" width="20" height="20" /> Order service</a>
@@ -76,7 +78,7 @@ const Navigation = ({ page }) => {
       ${
         who?.access === "keys" &&
         html`<span class="text faint" title="The name of the key">${who.name}</span>
-          <button type="button" class="quiet" onClick=${signOut}>Sign out</button>`
+          <button type="button" class="quiet" onClick=${leave}>Sign out</button>`
       }
     </div>
   </header>`;

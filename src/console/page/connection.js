@@ -60,6 +60,11 @@ export const lost = () => {
   probe(probeMillis.first);
 };
 
+/** Something was broken off: whether it is the connection, is asked at once. */
+export const doubt = async () => {
+  if (connection.get().state !== "lost" && !(await isBack())) lost();
+};
+
 /**
  * Somebody has answered.
  *

@@ -6,7 +6,7 @@ import { groupsOf, newest } from "./deadLetterGroups.js";
 import { usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
 import { OrderTable } from "./orderTable.js";
-import { Fault, Heading, Loading, Table } from "./parts.js";
+import { Fault, Heading, Lacking, Loading, Table } from "./parts.js";
 import { RetryAll } from "./retryAll.js";
 import { hrefOf } from "./router.js";
 import { lacking } from "./session.js";
@@ -42,7 +42,7 @@ const Groups = ({ chosen, groups, onRetry }) => {
       <td class="nowrap"><${Time} at=${at} /> <span class="faint">${ago(at)}</span></td>
       <td class="end">${
         error !== null &&
-        html`<button type="button" class="small" disabled=${scope !== undefined} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${() => onRetry(error)}>Retry all …<span class="unseen"> of: ${error}</span></button>`
+        html`<button type="button" class="small" disabled=${scope !== undefined} onClick=${() => onRetry(error)}>Retry all …<span class="unseen"> of: ${error}</span></button>`
       }</td>
     </tr>`;
   })}<//>`;
@@ -115,6 +115,7 @@ export const DeadLetters = ({ address }) => {
   return html`
     <${Heading} title="Dead letters">
       ${data !== undefined && html`<span class="faint">${countOf(data.total)} in all</span>`}
+      <${Lacking} scope=${scope} />
       ${data !== undefined && groups.length > 0 && html`<button type="button" disabled=${scope !== undefined} onClick=${() => setRetrying({ error: undefined })}>Retry all dead letters …</button>`}
     <//>
     <${Fault} fault=${fault} />

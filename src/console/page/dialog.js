@@ -1,6 +1,6 @@
 /** Questions that hold the page until they are answered. */
 import { html } from "htm/preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { focusHeading } from "./focus.js";
 
 /**
@@ -12,10 +12,13 @@ import { focusHeading } from "./focus.js";
 export const Dialog = ({ children, onClose, title }) => {
   const ref = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const dialog = ref.current;
     const before = document.activeElement;
-    ref.current?.showModal();
+    dialog?.showModal();
     return () => {
+      // While it is open nothing else can have focus.
+      dialog?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
       if (document.activeElement === document.body) focusHeading();
     };

@@ -69,7 +69,7 @@ const Row = ({ of, onRevoke, onRoll }) => {
         ? html`<${Time} at=${of.expires_at} none="never" />${of.old_key_until !== null && html`<br /><span class="faint">old key until <${Time} at=${of.old_key_until} /></span>`}`
         : html`${ended} <${Time} at=${of.revoked_at ?? of.expires_at} />`
     }</td>
-    <td class="end nowrap">${
+    <td><div class="row-actions">${
       ended === undefined &&
       html`<button type="button" class="small" onClick=${() => setAsked("roll")}>Roll<span class="unseen"> ${of.name}</span></button>
         <button type="button" class="small danger" onClick=${() => setAsked("revoke")}>Revoke<span class="unseen"> ${of.name}</span></button>`
@@ -89,7 +89,7 @@ const Row = ({ of, onRevoke, onRoll }) => {
         close();
         onRevoke(of);
       }}>Within 10 s it is refused everywhere, and cannot be brought back.<//>`
-    }</td>
+    }</div></td>
   </tr>`;
 };
 

@@ -1,7 +1,7 @@
 /** What keeps a page as the service is: asking again, and hearing of events. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { call, faultOf, Problem, urlOf } from "./api.js";
-import { whenBack } from "./connection.js";
+import { doubt, whenBack } from "./connection.js";
 import { eventTypes } from "./contract.js";
 import { storeOf, useStore } from "./store.js";
 
@@ -189,6 +189,7 @@ export const useEvents = (onEvent, { isOn = true, userId } = {}) => {
       source.addEventListener("open", () => setState("on"));
       source.addEventListener("error", async () => {
         setState("connecting");
+        doubt();
         // Else the browser tries again by itself.
         if (source?.readyState !== EventSource.CLOSED) return;
         await whenBack(leaving.signal);

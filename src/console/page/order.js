@@ -6,7 +6,15 @@ import { reservedOrderIds } from "./contract.js";
 import { Confirm } from "./dialog.js";
 import { useAtMostEvery, useEvents, usePoll } from "./live.js";
 import { tell } from "./notice.js";
-import { CopyButton, Facts, Fault, Heading, Loading, Status } from "./parts.js";
+import {
+  CopyButton,
+  Facts,
+  Fault,
+  Heading,
+  Lacking,
+  Loading,
+  Status,
+} from "./parts.js";
 import { hrefOf } from "./router.js";
 import { lacking } from "./session.js";
 import { ago, counted, lengthOf, moneyOf, secondsSince, Time } from "./time.js";
@@ -132,7 +140,8 @@ const Actions = ({ onDone, onFault, order }) => {
     const { from, name } = actions[action];
     if (order.status !== from) return null;
     const scope = lacking(`orders.${action}`);
-    return html`<button type="button" class=${action === "retry" ? "primary" : "danger"} disabled=${scope !== undefined} aria-busy=${isDoing} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${() => (action === "cancel" ? setAsked(true) : run(action))}>${name}</button>`;
+    return html`<${Lacking} scope=${scope} />
+      <button type="button" class=${action === "retry" ? "primary" : "danger"} disabled=${scope !== undefined} aria-busy=${isDoing} onClick=${() => (action === "cancel" ? setAsked(true) : run(action))}>${name}</button>`;
   })}
   ${
     isAsked &&

@@ -5,6 +5,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, cursorOf } from "./api.js";
+import { connection } from "./connection.js";
 import { useAtMostEvery, useEvents, usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
 import { Filters, filterOf, isFiltered } from "./orderFilters.js";
@@ -12,6 +13,7 @@ import { OrderTable } from "./orderTable.js";
 import { Copyable, Fault, Heading, Loading, placeCommand } from "./parts.js";
 import { hrefOf } from "./router.js";
 import { may } from "./session.js";
+import { useStore } from "./store.js";
 import { counted } from "./time.js";
 
 /** @typedef {import("./orderTable.js").Order} Order */
@@ -125,12 +127,15 @@ const useOrders = (filter, cursor, isHeld) => {
  * @param {{ isHeld: boolean, count: number, isFirst: boolean, onShow: () => void }} props
  */
 const Liveness = ({ count, isFirst, isHeld, onShow }) => {
+  const isLost = useStore(connection).state === "lost";
   if (!isFirst)
     return html`<span class="faint">An older page: it stands still</span>`;
   return isHeld
     ? html`<span class="faint">Stands still while you read or select</span>
         <button type="button" class="small" onClick=${onShow}>${count === 0 ? "Go on" : `Show ${count.toLocaleString("en")} new`}</button>`
-    : html`<span class="live"><span aria-hidden="true">●</span> Live</span>`;
+    : isLost
+      ? html`<span class="faint">Not live: the connection is lost</span>`
+      : html`<span class="live"><span aria-hidden="true">●</span> Live</span>`;
 };
 
 /** @param {{ filter: import("./orderFilters.js").Filter, isOlder: boolean }} props */
@@ -141,7 +146,7 @@ const None = ({ filter, isOlder }) => {
   }
   return html`<section class="box"><h2>No order yet</h2>
     <p>Place a first one from a terminal; it shows here at once:</p>
-    <${Copyable} text=${placeCommand("ORD001")} what="the command" />
+    <${Copyable} text=${placeCommand()} what="the command" />
   </section>`;
 };
 

@@ -184,8 +184,8 @@ const Charts = ({ history, span }) => {
 const First = () => html`<section class="box" aria-label="Place a first order">
   <h2>No order yet</h2>
   <p>Place a first one from a terminal; it shows here at once:</p>
-  <${Copyable} text=${placeCommand("ORD001")} what="the command" />
-  <p class="faint">Where access needs keys, add <code>-H 'authorization: Bearer osk_…'</code>. All else that can be asked is in <a href="/docs">the API's documentation</a>.</p>
+  <${Copyable} text=${placeCommand()} what="the command" />
+  <p class="faint">All else that can be asked is in <a href="/docs">the API's documentation</a>.</p>
 </section>`;
 
 export const Overview = () => {

@@ -1,8 +1,9 @@
 /** What all pages are made of. */
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { NoAnswer, Problem } from "./api.js";
+import { NoAnswer, Problem, urlOf } from "./api.js";
 import { announce } from "./notice.js";
+import { session } from "./session.js";
 
 /**
  * The title of a page. Focus moves here when it is gone to, so that whoever
@@ -85,7 +86,7 @@ const select = (element) => {
  *
  * @param {{ text: string, what: string, shown: () => HTMLElement | null, children?: unknown }} props
  */
-export const CopyButton = ({ children = "Copy", shown, text, what }) => {
+export const CopyButton = ({ children, shown, text, what }) => {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;
@@ -102,7 +103,8 @@ export const CopyButton = ({ children = "Copy", shown, text, what }) => {
       announce(`Selected ${what}: copy it with the keyboard`);
     }
   };
-  return html`<button type="button" class="small quiet copy" aria-label=${`Copy ${what}`} onClick=${copy}>${isCopied ? "Copied" : children}</button>`;
+  return html`<button type="button" class="small quiet copy" onClick=${copy}>
+    ${isCopied ? "Copied" : (children ?? html`Copy<span class="unseen"> ${what}</span>`)}</button>`;
 };
 
 /**
@@ -139,9 +141,17 @@ export const Facts = ({ of }) =>
   html`<dl class="facts">${of.map((fact) => fact && html`<div><dt>${fact[0]}</dt><dd>${fact[1]}</dd></div>`)}</dl>`;
 
 /**
- * How to place a first order, with the address the reader has come by.
+ * Why a button cannot be pressed, where the key lacks its scope.
  *
- * @param {string} id
+ * @param {{ scope: string | undefined }} props
  */
-export const placeCommand = (id) =>
-  `curl -i ${location.origin}/api/orders/ -H 'content-type: application/json' -d '{"order_id":"${id}","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`;
+export const Lacking = ({ scope }) =>
+  scope !== undefined &&
+  html`<span class="faint">Your key lacks the scope <code>${scope}</code></span>`;
+
+/** How to place a first order, with the address the reader has come by. */
+export const placeCommand = () => {
+  const key =
+    session.get()?.access === "keys" ? "-H 'authorization: Bearer osk_…' " : "";
+  return `curl -i ${location.origin}${urlOf("orders.place")} ${key}-H 'content-type: application/json' -d '{"order_id":"ORD001","user_id":"USER001","item_ids":["ITEM001"],"total_amount":99.99}'`;
+};

@@ -4,7 +4,15 @@ import { useState } from "preact/hooks";
 import { call, faultOf } from "./api.js";
 import { usePoll } from "./live.js";
 import { tell } from "./notice.js";
-import { Facts, Fault, Heading, Loading, Status, Table } from "./parts.js";
+import {
+  Facts,
+  Fault,
+  Heading,
+  Lacking,
+  Loading,
+  Status,
+  Table,
+} from "./parts.js";
 import { Instances, Receiver } from "./processingParts.js";
 import { lacking } from "./session.js";
 import { ago, countOf, rateOf, Time } from "./time.js";
@@ -37,7 +45,8 @@ const Control = ({ now, onDone, onFault }) => {
       onDone();
     }
   };
-  return html`<button type="button" class=${action === "resume" ? "primary" : "danger"} disabled=${scope !== undefined} aria-busy=${isDoing} title=${scope === undefined ? "" : `Your key does not have the scope ${scope}`} onClick=${run}>${action === "resume" ? "Resume" : "Pause"}</button>`;
+  return html`<${Lacking} scope=${scope} />
+    <button type="button" class=${action === "resume" ? "primary" : "danger"} disabled=${scope !== undefined} aria-busy=${isDoing} onClick=${run}>${action === "resume" ? "Resume" : "Pause"}</button>`;
 };
 
 /** @param {{ now: ProcessingNow }} props */

@@ -124,7 +124,11 @@ const Choice = ({ error, onClose, onRun, onStop, step }) => {
         return html`<p>None matches any more.</p><div class="actions end"><button type="button" onClick=${onClose}>Close</button></div>`;
       }
       return html`
-        <p>${step.isCapped ? html`There are more than ${countOf(step.count)}; the oldest ${countOf(step.count)} are retried, then count again.` : html`<b>${orders}</b> ${step.count === 1 ? "matches" : "match"}.`} They get all their attempts again.</p>
+        <p>${
+          step.isCapped
+            ? html`At least <b>${orders}</b> ${step.count === 1 ? "matches" : "match"}; there may be more, as not all were counted. So many are retried, the oldest first.`
+            : html`<b>${orders}</b> ${step.count === 1 ? "matches" : "match"}.`
+        } They get all their attempts again.</p>
         <div class="actions end"><button type="button" onClick=${onClose}>Back</button>
           <button type="button" class="primary text" onClick=${() => onRun(step.count)}>Retry ${orders}${error === undefined ? "" : `: ${error}`}</button></div>`;
     }
@@ -134,7 +138,7 @@ const Choice = ({ error, onClose, onRun, onStop, step }) => {
         <div class="actions end"><button type="button" onClick=${onStop}>Stop</button></div>`;
     case "over":
       return html`<${Fault} fault=${step.fault} />
-        <p>${counted(step.done, "order is", "orders are")} PENDING again${step.done < step.count ? `, of ${countOf(step.count)}` : ""}.</p>
+        <p>${counted(step.done, "order is", "orders are")} PENDING again${step.done < step.count ? `, of ${countOf(step.count)}` : ""}.${step.done < step.count && step.fault === undefined ? " The others are not FAILED any more, or lie further on than one request reads: count again, or select them." : ""}</p>
         <div class="actions end"><button type="button" class="primary" onClick=${onClose}>Close</button></div>`;
   }
 };

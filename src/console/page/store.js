@@ -40,8 +40,12 @@ export const storeOf = (initial) => {
  * @returns {T}
  */
 export const useStore = (store) => {
-  const [, show] = useState({});
-  useEffect(() => store.subscribe(() => show({})), [store]);
+  const [, show] = useState(store.get);
+  useEffect(() => {
+    // It may have changed since it was first shown.
+    show(store.get);
+    return store.subscribe(() => show(store.get));
+  }, [store]);
   return store.get();
 };
 

@@ -38,7 +38,7 @@ const Row = ({ of, onAct }) => {
     <td class="number">${of.lag_seconds === 0 ? "none" : lengthOf(of.lag_seconds)}</td>
     <td class="number">${countOf(of.delivered)}</td>
     <td><${Delivery} of=${of} /></td>
-    <td class="end nowrap">
+    <td><div class="row-actions">
       <button type="button" class="small" onClick=${() => onAct("test", of)}>Test${unseen}</button>
       ${
         of.status === "ACTIVE"
@@ -53,7 +53,7 @@ const Row = ({ of, onAct }) => {
           onAct("remove", of);
         }}><p>${of.url}</p><p>Nothing is posted there any more, and its place is lost.</p><//>`
       }
-    </td>
+    </div></td>
   </tr>`;
 };
 
