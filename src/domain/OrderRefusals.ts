@@ -30,6 +30,21 @@ export class OrderConflict extends HttpApiError.Problem<OrderConflict>()(
   { order_id: OrderId },
 ) {}
 
+/** The id is that of an order that was done and has left the table. */
+export class OrderArchived extends HttpApiError.Problem<OrderArchived>()(
+  "OrderArchived",
+  {
+    type: "urn:order-service:order-archived",
+    status: 409,
+    title: "The order was archived",
+  },
+  {
+    order_id: OrderId,
+    /** Whether what is placed says the same as what was archived. */
+    same_content: Schema.Boolean,
+  },
+) {}
+
 /** The order's status does not allow what was asked. */
 export class OrderNotInStatus extends HttpApiError.Problem<OrderNotInStatus>()(
   "OrderNotInStatus",

@@ -19,7 +19,7 @@ import type {
   NotJson,
   UnavailableProblem,
 } from "../api/Problems.ts";
-import type { OrderConflict } from "../domain/OrderRefusals.ts";
+import type { OrderArchived, OrderConflict } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { Admission } from "./Admission.ts";
 import { untilTaken } from "./Answers.ts";
@@ -34,6 +34,7 @@ type Refusal =
   | NotJson
   | HttpApiError.BadRequestProblem
   | OrderConflict
+  | OrderArchived
   | UnavailableProblem;
 
 const decodePlaceOrder = Schema.decodeUnknownEffect(PlaceOrder, {

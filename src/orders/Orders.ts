@@ -15,6 +15,7 @@ import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import type { HistoryEntry } from "../domain/OrderHistory.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import {
+  OrderArchived,
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
@@ -39,6 +40,7 @@ const placed = {
   created: Metric.withAttributes(placements, { outcome: "created" }),
   replayed: Metric.withAttributes(placements, { outcome: "replayed" }),
   conflict: Metric.withAttributes(placements, { outcome: "conflict" }),
+  archived: Metric.withAttributes(placements, { outcome: "archived" }),
 };
 
 /**
@@ -83,7 +85,7 @@ export class Orders extends Context.Service<
   Orders,
   {
     /** Takes an order in; it is durable when this succeeds. */
-    place(order: NewOrder): Answer<Placement, OrderConflict>;
+    place(order: NewOrder): Answer<Placement, OrderConflict | OrderArchived>;
     find(order_id: string): Answer<Order, OrderNotFound>;
     history(
       order_id: string,
@@ -109,11 +111,31 @@ export class Orders extends Context.Service<
           ? Effect.fn(name)
           : Effect.fnUntraced) as typeof Effect.fnUntraced;
 
+      const refuseArchived = (
+        { order_id }: NewOrder,
+        same_content: boolean,
+      ) => {
+        placed.archived.updateUnsafe(1, context);
+        return Effect.fail(
+          new OrderArchived({
+            order_id,
+            same_content,
+            detail: same_content
+              ? `This very order "${order_id}" was placed before, is done, and was archived: there is nothing to do.`
+              : `An order "${order_id}" with other content was done and archived: choose another order_id.`,
+          }),
+        );
+      };
+
       /** Makes no effect that it can do without: every order comes this way. */
       const place = (order: NewOrder) => {
         const partition = processor.choosePartition();
         return Effect.flatMap(
-          repository.insert(order, partition),
+          Effect.catchTag(
+            repository.insert(order, partition),
+            "OrderHasLeft",
+            ({ isSame }) => refuseArchived(order, isSame),
+          ),
           (placement): Effect.Effect<Placement, OrderConflict> => {
             if (placement.isNew) {
               processor.handOver(
@@ -139,14 +161,21 @@ export class Orders extends Context.Service<
         );
       };
 
-      const orNotFound = <A>(order_id: string, found: Option.Option<A>) =>
+      const orNotFound = <A>(
+        order_id: string,
+        found: Option.Option<A>,
+      ): Answer<A, OrderNotFound> =>
         Option.isSome(found)
           ? Effect.succeed(found.value)
-          : Effect.fail(
-              new OrderNotFound({
-                order_id,
-                detail: `There is no order "${order_id}".`,
-              }),
+          : Effect.flatMap(repository.hasLeft(order_id), (hasLeft) =>
+              Effect.fail(
+                new OrderNotFound({
+                  order_id,
+                  detail: hasLeft
+                    ? `Order "${order_id}" was done longer ago than orders are kept here (RETENTION): it was archived.`
+                    : `There is no order "${order_id}".`,
+                }),
+              ),
             );
 
       const find = useCase("Orders.find")(function* (order_id: string) {

@@ -9,7 +9,7 @@ import {
   type LargeOrder,
   smallOrderColumns,
 } from "./OrderRow.ts";
-import { itemBytesMax, type Statements } from "./Statements.ts";
+import { isMeanwhile, itemBytesMax, type Statements } from "./Statements.ts";
 
 export interface Placing {
   readonly order: NewOrder;
@@ -23,6 +23,15 @@ export interface Stored {
   readonly order: Order | LargeOrder;
   readonly isNew: boolean;
 }
+
+/** It was placed before, was done, and has left the table. */
+export interface Archived {
+  /** Whether what was placed then said the same. */
+  readonly isSame: boolean;
+}
+
+/** How often a statement is sent anew for that; each time others may do it. */
+const anewMax = 5;
 
 /** An order that has just been placed. */
 const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
@@ -47,6 +56,9 @@ export const make = (
   /**
    * A number of the log is taken once the transaction has its id, which the
    * condition sees to: `LogHorizon` counts on it.
+   *
+   * What is archived is passed over as the snapshot shows it, and looked for
+   * again once the rows are in: see `migrations/0004_archive.ts`.
    */
   const insertNew = (given: ReadonlyArray<Placing>) =>
     moving<{ order_id: string; created_at: Date }>(sql, {
@@ -63,16 +75,44 @@ export const make = (
           ${given.map((_) => _.partition)}::smallint[]
         ) AS given (order_id, user_id, item_ids, total_amount, partition)
         WHERE pg_current_xact_id() IS NOT NULL
+          AND NOT EXISTS (
+            SELECT FROM archived_orders AS a
+            WHERE a.order_id = given.order_id)
         ON CONFLICT (order_id) DO NOTHING
         RETURNING order_id, user_id, created_at, NULL AS was,
           status AS became, 0::float8 AS seconds`,
-      selected: sql.literal("order_id, created_at"),
+      selected: sql.literal(`order_id, created_at,
+        (SELECT none_archived(array_agg(order_id)) FROM moved)`),
       told: { type: "order.placed" },
-    });
+    }).pipe(Effect.retry({ while: isMeanwhile, times: anewMax }));
 
   const findStored = (order_ids: ReadonlyArray<string>) =>
     sql`SELECT ${sql.literal(smallOrderColumns)} FROM orders AS o
       WHERE o.order_id = ANY(${order_ids}::text[])`;
+
+  /** Those that have left the table, in the order given; `undefined`: it has not. */
+  const findArchived = (given: ReadonlyArray<Placing>) =>
+    Effect.map(
+      sql<{ nth: bigint; is_same: boolean }>`
+        SELECT given.nth,
+          a.digest = order_digest(given.user_id, total_amount, item_ids::json)
+            AS is_same
+        FROM unnest(
+          ${given.map((_) => _.order.order_id)}::text[],
+          ${given.map((_) => _.order.user_id)}::text[],
+          ${given.map((_) => _.items)}::text[],
+          ${given.map((_) => String(_.order.total_amount))}::numeric[]
+        ) WITH ORDINALITY
+          AS given (order_id, user_id, item_ids, total_amount, nth)
+        JOIN archived_orders AS a ON a.order_id = given.order_id`,
+      (rows) =>
+        new Map(
+          rows.map(({ is_same, nth }) => [
+            given[Number(nth) - 1],
+            { isSame: is_same },
+          ]),
+        ),
+    );
 
   const insertAll = Effect.fnUntraced(function* (
     placings: ReadonlyArray<Placing>,
@@ -105,7 +145,11 @@ export const make = (
         stored.set(order.order_id, { order, isNew: false });
       }
     }
-    return placings.map((placing): Stored => {
+    const gone = placings.filter(({ order }) => !stored.has(order.order_id));
+    const archived = gone.length === 0 ? undefined : yield* findArchived(gone);
+    return placings.map((placing): Stored | Archived => {
+      const left = archived?.get(placing);
+      if (left !== undefined) return left;
       const placement = stored.get(placing.order.order_id);
       if (placement === undefined) {
         throw new Error(`order ${placing.order.order_id} was not stored`);

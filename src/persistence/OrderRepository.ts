@@ -40,6 +40,15 @@ export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavaila
   }
 }
 
+/** An order of this id was placed, done, and has left the table. */
+export class OrderHasLeft extends Schema.TaggedError<OrderHasLeft>()(
+  "OrderHasLeft",
+  {
+    /** Whether it said the same as the one that is placed now. */
+    isSame: Schema.Boolean,
+  },
+) {}
+
 /** What came of placing an order: it is new, or its id was there before. */
 export interface Placement {
   readonly order: Order;
@@ -156,6 +165,8 @@ export interface OrderPage {
 export interface OrderTally {
   /** Orders ever taken in; the counts together, if none was lost. */
   readonly accepted: number;
+  /** Of them, those that have left the table; the counts have them, too. */
+  readonly archived: number;
   readonly counts: Readonly<Record<OrderStatus, number>>;
   /** How often an order became FAILED; one that was retried may have twice. */
   readonly failures: number;
@@ -166,11 +177,14 @@ export interface OrderTally {
 }
 
 /** How far a count of all orders has come. What it holds is its maker's. */
-export type CountPlace = PageEnd;
+export interface CountPlace extends PageEnd {
+  /** What had left the table by then; left out: nothing yet. */
+  readonly batch?: bigint;
+}
 
 /** A step of a count of all orders. */
 export type Counted = {
-  /** Orders counted in this step. */
+  /** Orders counted in this step, less those counted before that have left. */
   readonly orders: number;
 } & (
   | {
@@ -179,7 +193,7 @@ export type Counted = {
     }
   | {
       readonly next: undefined;
-      /** Orders ever taken in, as of the same moment. */
+      /** Orders ever taken in that have not left, as of the same moment. */
       readonly accepted: number;
     }
 );
@@ -227,8 +241,13 @@ export class OrderRepository extends Context.Service<
   OrderRepository,
   {
     /** Takes an order in as PENDING, due at once; never changes a stored one. */
-    insert(order: NewOrder, partition: Partition): Answer<Placement>;
+    insert(
+      order: NewOrder,
+      partition: Partition,
+    ): Effect.Effect<Placement, RepositoryUnavailable | OrderHasLeft>;
     find(order_id: string): Answer<Option.Option<Order>>;
+    /** Whether an order of this id was there, and has left the table. */
+    hasLeft(order_id: string): Answer<boolean>;
     /**
      * What became of an order, oldest first: of its attempts and changes the
      * latest `historyMax`. None if there is no such order.
@@ -245,6 +264,7 @@ export class OrderRepository extends Context.Service<
      * be, so that none appears behind it.
      */
     count(after: CountPlace | undefined, limit: number): Answer<Counted>;
+    /** Whether no order was ever taken in, but for those that were lost. */
     readonly isEmpty: Answer<boolean>;
 
     /** Takes a partition over: from now on its former owner begins nothing. */

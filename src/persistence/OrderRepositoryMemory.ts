@@ -4,7 +4,7 @@
  */
 import { Context, DateTime, Effect, Latch, Layer, Option } from "effect";
 import { eventIdOf, placeIn } from "../domain/EventId.ts";
-import type { NewOrder, Order } from "../domain/Order.ts";
+import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import {
   type EventPlace,
   type EventType,
@@ -22,6 +22,8 @@ import {
   ThisInstance,
   WritesEvents,
 } from "./EventLog.ts";
+import { OrderArchive } from "./OrderArchive.ts";
+import * as OrderArchiveMemory from "./OrderArchiveMemory.ts";
 import {
   type Attempt,
   type Beginning,
@@ -29,12 +31,14 @@ import {
   historyMax,
   type LogPlace,
   type OpenOrder,
+  OrderHasLeft,
   type OrderQuery,
   OrderRepository,
+  type Placement,
   pageBytesMax,
 } from "./OrderRepository.ts";
 
-interface Row {
+export interface Row {
   readonly order: Order;
   readonly seq: bigint;
   readonly partition: Partition;
@@ -44,6 +48,8 @@ interface Row {
   /** Attempts ever begun. */
   readonly begun: number;
 }
+
+type Answered<A> = Effect.Effect<A, OrderHasLeft>;
 
 /** There is one database, as long as the layer lives. */
 const origin = "memory";
@@ -113,6 +119,11 @@ const make = Effect.gen(function* () {
     });
 
   const rows = new Map<string, Row>();
+  /** How many rows there ever were, and those that have left. */
+  let accepted = 0;
+  const left = OrderArchiveMemory.make(rows, (order_id) =>
+    histories.delete(order_id),
+  );
   let processingSeconds = 0;
   let failures = 0;
 
@@ -269,11 +280,20 @@ const make = Effect.gen(function* () {
 
   const repository = OrderRepository.of({
     insert: (order: NewOrder, partition) =>
-      Effect.map(DateTime.now, (now) => {
+      Effect.flatMap(DateTime.now, (now): Answered<Placement> => {
         const item_bytes = JSON.stringify(order.item_ids).length;
         const stored = rows.get(order.order_id);
         if (stored !== undefined) {
-          return { order: stored.order, isNew: false, item_bytes };
+          return Effect.succeed({
+            order: stored.order,
+            isNew: false,
+            item_bytes,
+          });
+        }
+        const archived = left.orders.get(order.order_id);
+        if (archived !== undefined) {
+          const isSame = sameContent(order, archived.order);
+          return Effect.fail(new OrderHasLeft({ isSame }));
         }
         const placed: Order = {
           ...order,
@@ -286,7 +306,8 @@ const make = Effect.gen(function* () {
           next_attempt_at: null,
           last_error: null,
         };
-        const seq = BigInt(rows.size + 1);
+        accepted += 1;
+        const seq = BigInt(accepted);
         const row = {
           ...{ order: placed, seq, partition, item_bytes },
           due_at: undefined,
@@ -294,8 +315,9 @@ const make = Effect.gen(function* () {
         };
         rows.set(order.order_id, row);
         tell("order.placed", row);
-        return { order: placed, isNew: true, item_bytes };
+        return Effect.succeed({ order: placed, isNew: true, item_bytes });
       }),
+    hasLeft: (order_id) => Effect.sync(() => left.orders.has(order_id)),
     find: (order_id) =>
       Effect.sync(() =>
         Option.map(
@@ -344,6 +366,7 @@ const make = Effect.gen(function* () {
         OrderStatus.literals.map((status) => [status, 0]),
       ) as Record<OrderStatus, number>;
       let oldest: number | undefined;
+      for (const { order } of left.orders.values()) counts[order.status] += 1;
       for (const { order } of rows.values()) {
         counts[order.status] += 1;
         const created = order.created_at.epochMilliseconds;
@@ -352,7 +375,8 @@ const make = Effect.gen(function* () {
         }
       }
       return {
-        accepted: rows.size,
+        accepted,
+        archived: left.orders.size,
         counts,
         failures,
         processingSeconds,
@@ -364,18 +388,23 @@ const make = Effect.gen(function* () {
     }),
     count: (after, limit) =>
       Effect.sync(() => {
-        const left = Array.from(rows.values()).filter(
+        const ahead = Array.from(rows.values()).filter(
           (row) => row.seq > (after?.seq ?? 0n),
         );
-        const last = left[limit - 1];
+        const gone = after === undefined ? 0 : left.since(after);
+        const last = ahead[limit - 1];
         return last === undefined
-          ? { orders: left.length, next: undefined, accepted: rows.size }
+          ? {
+              orders: ahead.length - gone,
+              next: undefined,
+              accepted: rows.size,
+            }
           : {
-              orders: limit,
-              next: { seq: last.seq },
+              orders: limit - gone,
+              next: { seq: last.seq, batch: left.batch() },
             };
       }),
-    isEmpty: Effect.sync(() => rows.size === 0),
+    isEmpty: Effect.sync(() => accepted === 0),
 
     claim: (partition) =>
       Effect.sync(() => {
@@ -385,7 +414,7 @@ const make = Effect.gen(function* () {
       }),
     readLog: (partition, after, limit) =>
       Effect.sync(() => {
-        const settledTo = BigInt(rows.size);
+        const settledTo = BigInt(accepted);
         const ahead = openIn(partition).filter(
           ({ due_at, seq }) => seq > after && due_at === undefined,
         );
@@ -542,6 +571,7 @@ const make = Effect.gen(function* () {
   });
   return Context.make(OrderRepository, repository).pipe(
     Context.add(EventLog, eventLog),
+    Context.add(OrderArchive, left.archive),
   );
 });
 

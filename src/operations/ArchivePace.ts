@@ -1,0 +1,74 @@
+/**
+ * How much leaves the table at once, and how soon again: little while it takes
+ * long, for then others wait for the same database. Pure.
+ */
+
+import type { OrderSeen } from "../persistence/OrderArchive.ts";
+import type { LogPlace } from "../persistence/OrderRepository.ts";
+
+export const sizeMin = 10;
+export const sizeStart = 100;
+export const sizeMax = 1000;
+
+/** From here on a statement is slow, and up to there it is quick. */
+const slowMillis = 250;
+const quickMillis = 75;
+
+/** Between two batches at least. */
+export const pauseMinMillis = 20;
+
+/** The process is busy when it wakes so much later than it asked for. */
+export const lateMillisMax = 50;
+
+/** How many orders the next batch has. */
+export const sizeAfter = (size: number, tookMillis: number): number => {
+  if (tookMillis > slowMillis) return Math.max(sizeMin, Math.floor(size / 2));
+  return tookMillis < quickMillis ? Math.min(sizeMax, size * 2) : size;
+};
+
+/** At least half of the time is left to others; of a slow database, more. */
+export const pauseAfter = (tookMillis: number): number =>
+  Math.max(
+    pauseMinMillis,
+    tookMillis > slowMillis ? 4 * tookMillis : tookMillis,
+  );
+
+export interface Chosen {
+  readonly orders: ReadonlyArray<OrderSeen>;
+  /** Up to there nothing more is to leave now. */
+  readonly readTo: LogPlace;
+  /** What comes next is too young, or nothing comes. */
+  readonly isEnd: boolean;
+}
+
+/**
+ * Chooses what leaves together, of what was seen in the order of the log.
+ *
+ * @param limit how many were asked for: fewer were seen only at the end
+ */
+export const choose = (
+  seen: ReadonlyArray<OrderSeen>,
+  options: {
+    readonly after: LogPlace;
+    readonly limit: number;
+    readonly size: number;
+    readonly bytesMax: number;
+  },
+): Chosen => {
+  const orders: Array<OrderSeen> = [];
+  let readTo = options.after;
+  let bytes = 0;
+  for (const order of seen) {
+    if (!order.isOld) return { orders, readTo, isEnd: true };
+    if (order.isReady) {
+      bytes += order.item_bytes;
+      const isFull =
+        orders.length === options.size ||
+        (bytes > options.bytesMax && orders.length > 0);
+      if (isFull) return { orders, readTo, isEnd: false };
+      orders.push(order);
+    }
+    readTo = order.seq;
+  }
+  return { orders, readTo, isEnd: seen.length < options.limit };
+};
