@@ -1,4 +1,5 @@
 /** Orders leave the table: what is on the disk by then, whoever dies meanwhile. */
+import { readdir } from "node:fs/promises";
 import { assert, describe, it } from "@effect/vitest";
 import { DateTime, Duration, Effect, Fiber, Option, Schema } from "effect";
 import { TestClock } from "effect/testing";
@@ -153,9 +154,8 @@ describe("archiving", () => {
       yield* placed(world, ["B"]);
       yield* passing(() => Effect.runSync(leftIn(world)) === 2);
       yield* Fiber.interrupt(fiber);
-      const names = (yield* Effect.promise(() =>
-        import("node:fs/promises").then((_) => _.readdir(world.directory)),
-      )).map((name) => name.slice(0, 17));
+      const files = yield* Effect.promise(() => readdir(world.directory));
+      const names = files.map((name) => name.slice(0, 17));
       assert.sameMembers(names, ["orders-2026-11-25", "orders-2026-11-26"]);
     }),
   );
