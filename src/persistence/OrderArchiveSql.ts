@@ -28,7 +28,8 @@ export const make = (
 ) => {
   /**
    * Two statements: the first may wait for a batch that is under way, and its
-   * snapshot would not have what that batch says of its file.
+   * snapshot would not have what that batch says of its file. The files of who
+   * has claimed it since are not told: they are being written.
    */
   const claim = answer(
     Effect.gen(function* () {
@@ -36,6 +37,7 @@ export const make = (
         UPDATE order_archive SET epoch = epoch + 1 RETURNING epoch`;
       const files = yield* sql<ArchiveFile>`
         SELECT name, bytes::float8 AS bytes FROM archive_files
+        WHERE epoch < ${row?.epoch ?? 0}::integer
         ORDER BY epoch DESC LIMIT ${claimedFilesMax}::integer`;
       return { epoch: row?.epoch ?? 0, files };
     }),
