@@ -18,7 +18,21 @@ const quickMillis = 75;
 export const pauseMinMillis = 20;
 
 /** The process is busy when it wakes so much later than it asked for. */
-export const lateMillisMax = 50;
+const lateMillisMax = 50;
+
+/** As it would have been late for requests, it stands back ten times as long. */
+const backFactor = 10;
+const backMillisMax = 2000;
+
+/** How much longer it waits when it woke late; 0 while the process has time. */
+export const backAfter = (lateMillis: number): number =>
+  lateMillis > lateMillisMax
+    ? Math.min(backMillisMax, backFactor * lateMillis)
+    : 0;
+
+/** A busy process has smaller batches, but so many that the table stays level. */
+export const sizeWhenBusy = (size: number): number =>
+  Math.min(size, Math.max(sizeStart, Math.floor(size / 2)));
 
 /** How many orders the next batch has. */
 export const sizeAfter = (size: number, tookMillis: number): number => {

@@ -57,9 +57,6 @@ const waitAgainMax = Duration.seconds(30);
 /** The log is told of the same failure once in so long. */
 const tellInterval = Duration.minutes(1);
 
-/** A busy process is waited for so long, and then a small batch leaves. */
-const busyTurnsMax = 30;
-
 const share = (time: Duration.Duration, part: number, max: Duration.Duration) =>
   Duration.clamp(Duration.times(time, 1 / part), {
     minimum: Duration.millis(100),
@@ -225,20 +222,16 @@ const make = (
   });
 };
 
-/** Waits, and longer while the process has no time even to wake in time. */
+/** Waits, and longer where the process had no time even to wake in time. */
 const pause = Effect.fnUntraced(function* (holding: Holding, millis: number) {
   const clock = yield* Clock.Clock;
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6;
-  const isLateAfter = Effect.fnUntraced(function* (millis: number) {
-    const from = now();
-    yield* Effect.sleep(millis);
-    return now() - from - millis > Pace.lateMillisMax;
-  });
-  let isLate = yield* isLateAfter(millis);
-  for (let turn = 0; isLate && turn < busyTurnsMax; turn += 1) {
-    holding.size = Pace.sizeMin;
-    isLate = yield* isLateAfter(1000);
-  }
+  const from = now();
+  yield* Effect.sleep(millis);
+  const back = Pace.backAfter(now() - from - millis);
+  if (back === 0) return;
+  holding.size = Pace.sizeWhenBusy(holding.size);
+  yield* Effect.sleep(back);
 });
 
 type Again = <A>(

@@ -68,6 +68,15 @@ describe("the pace", () => {
     assert.strictEqual(Pace.sizeAfter(Pace.sizeMax, 1), Pace.sizeMax);
   });
 
+  it("stands back where the process wakes late, and goes on all the same", () => {
+    assert.strictEqual(Pace.backAfter(30), 0);
+    assert.strictEqual(Pace.backAfter(80), 800);
+    assert.strictEqual(Pace.backAfter(10_000), 2000);
+    assert.strictEqual(Pace.sizeWhenBusy(1000), 500);
+    assert.strictEqual(Pace.sizeWhenBusy(120), 100);
+    assert.strictEqual(Pace.sizeWhenBusy(20), 20);
+  });
+
   it("leaves half of the time to others, and more of a slow database", () => {
     assert.strictEqual(Pace.pauseAfter(1), Pace.pauseMinMillis);
     assert.strictEqual(Pace.pauseAfter(200), 200);
