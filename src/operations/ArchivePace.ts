@@ -6,13 +6,13 @@
 import type { OrderSeen } from "../persistence/OrderArchive.ts";
 import type { LogPlace } from "../persistence/OrderRepository.ts";
 
-export const sizeMin = 10;
+export const sizeMin = 50;
 export const sizeStart = 100;
 export const sizeMax = 1000;
 
 /** From here on a statement is slow, and up to there it is quick. */
 const slowMillis = 250;
-const quickMillis = 75;
+const quickMillis = 125;
 
 /** Between two batches at least. */
 export const pauseMinMillis = 20;
@@ -20,9 +20,9 @@ export const pauseMinMillis = 20;
 /** The process is busy when it wakes so much later than it asked for. */
 const lateMillisMax = 50;
 
-/** As it would have been late for requests, it stands back ten times as long. */
-const backFactor = 10;
-const backMillisMax = 2000;
+/** As it would have been late for requests, it stands back five times as long. */
+const backFactor = 5;
+const backMillisMax = 500;
 
 /** How much longer it waits when it woke late; 0 while the process has time. */
 export const backAfter = (lateMillis: number): number =>
@@ -40,12 +40,9 @@ export const sizeAfter = (size: number, tookMillis: number): number => {
   return tookMillis < quickMillis ? Math.min(sizeMax, size * 2) : size;
 };
 
-/** At least half of the time is left to others; of a slow database, more. */
+/** At least half of the time is left to others. */
 export const pauseAfter = (tookMillis: number): number =>
-  Math.max(
-    pauseMinMillis,
-    tookMillis > slowMillis ? 4 * tookMillis : tookMillis,
-  );
+  Math.max(pauseMinMillis, tookMillis);
 
 export interface Chosen {
   readonly orders: ReadonlyArray<OrderSeen>;
