@@ -10,6 +10,10 @@
  * insert, could do so because the row was gone; the id was archived by then, and
  * is seen. The statement fails and is sent anew.
  *
+ * Both looks are made only once `order_archive_claims` was ever called, which a
+ * claim does before anything can leave: a sequence is seen as it is, whatever
+ * the snapshot. Where nothing is archived, placing pays next to nothing.
+ *
  * `order_archive` is one row. `epoch` counts who has taken the archive over, and
  * fences the one before. `batch` numbers what leaves together: the row is
  * locked, so batches come one after another. `archive_batches` says which
@@ -37,6 +41,7 @@ export default Effect.gen(function* () {
   yield* sql`ALTER TABLE order_statistics
     ADD COLUMN archived bigint NOT NULL DEFAULT 0`;
 
+  yield* sql`CREATE SEQUENCE order_archive_claims`;
   yield* sql`
     CREATE TABLE order_archive (
       epoch integer NOT NULL DEFAULT 0,

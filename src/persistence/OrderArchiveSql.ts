@@ -27,6 +27,8 @@ export const make = (
   { answer }: Pick<Statements, "answer">,
 ) => {
   /**
+   * From now on placing looks at what is archived: `order_archive_claims`.
+   *
    * Two statements: the first may wait for a batch that is under way, and its
    * snapshot would not have what that batch says of its file. The files of who
    * has claimed it since are not told: they are being written.
@@ -34,7 +36,8 @@ export const make = (
   const claim = answer(
     Effect.gen(function* () {
       const [row] = yield* sql<{ epoch: Epoch }>`
-        UPDATE order_archive SET epoch = epoch + 1 RETURNING epoch`;
+        UPDATE order_archive SET epoch = epoch + 1
+        RETURNING epoch, nextval('order_archive_claims')`;
       const files = yield* sql<ArchiveFile>`
         SELECT name, bytes::float8 AS bytes FROM archive_files
         WHERE epoch < ${row?.epoch ?? 0}::integer

@@ -58,7 +58,7 @@ export const make = (
    * condition sees to: `LogHorizon` counts on it.
    *
    * What is archived is passed over as the snapshot shows it, and looked for
-   * again once the rows are in: see `migrations/0004_archive.ts`.
+   * again once all rows are in, which `m` sees to: `migrations/0004_archive.ts`.
    */
   const insertNew = (given: ReadonlyArray<Placing>) =>
     moving<{ order_id: string; created_at: Date }>(sql, {
@@ -75,14 +75,20 @@ export const make = (
           ${given.map((_) => _.partition)}::smallint[]
         ) AS given (order_id, user_id, item_ids, total_amount, partition)
         WHERE pg_current_xact_id() IS NOT NULL
-          AND NOT EXISTS (
-            SELECT FROM archived_orders AS a
-            WHERE a.order_id = given.order_id)
+          AND ((SELECT NOT is_called FROM order_archive_claims)
+            OR NOT EXISTS (
+              SELECT FROM archived_orders AS a
+              WHERE a.order_id = given.order_id))
         ON CONFLICT (order_id) DO NOTHING
         RETURNING order_id, user_id, created_at, NULL AS was,
           status AS became, 0::float8 AS seconds`,
       selected: sql.literal(`order_id, created_at,
-        (SELECT none_archived(array_agg(order_id)) FROM moved)`),
+        (SELECT CASE
+          WHEN (SELECT is_called FROM order_archive_claims WHERE m.placed > 0)
+          THEN none_archived(m.ids) END
+        FROM (
+          SELECT count(*) AS placed, array_agg(order_id) AS ids FROM moved
+        ) AS m)`),
       told: { type: "order.placed" },
     }).pipe(Effect.retry({ while: isMeanwhile, times: anewMax }));
 

@@ -82,6 +82,7 @@ const leaving = (order_id: string) => `
 /** Places an order again, which waits for the one that is about to leave. */
 const placedWhileLeaving = Effect.fnUntraced(function* (order_id: string) {
   const repository = yield* OrderRepository;
+  yield* (yield* OrderArchive).claim;
   yield* completed({ repository }, order_id);
   const run = yield* holding(leaving(order_id));
   const placing = yield* Effect.forkChild(
@@ -129,6 +130,32 @@ layer(store, { excludeTestServices: true })("an archive in use", (it) => {
       yield* sql`DELETE FROM orders WHERE order_id = 'B'`;
       yield* sql`UPDATE order_statistics SET accepted = 0, archived = 0`;
       yield* sql`DELETE FROM archived_orders`;
+    }),
+  );
+
+  it.effect("is looked at as soon as it was claimed for the first time", () =>
+    Effect.gen(function* () {
+      const { archive, sql } = yield* ready;
+      // As before the first claim of all.
+      yield* sql`SELECT setval('order_archive_claims', 1, false)`;
+      const repository = yield* OrderRepository;
+      yield* completed({ repository }, "FIRST");
+      const run = yield* holding(
+        `UPDATE orders SET ended = 'CANCELLED' WHERE order_id = 'FIRST'`,
+      );
+      // It waits for the row of the order that it is about to place again.
+      yield* run("DELETE FROM orders WHERE order_id = 'FIRST'");
+      const placing = yield* Effect.forkChild(
+        Effect.result(repository.insert(newOrder("FIRST"), partition)),
+      );
+      yield* untilWaiting(1);
+      yield* archive.claim;
+      yield* run(`INSERT INTO archived_orders VALUES ('FIRST', '')`);
+      yield* run(
+        "UPDATE order_statistics SET archived = archived + 1 WHERE slot = 1",
+      );
+      yield* run("COMMIT");
+      assert.isTrue(Result.isFailure(yield* Fiber.join(placing)));
     }),
   );
 
