@@ -9,19 +9,32 @@ import type { LogHorizon } from "./LogHorizon.ts";
 import { settle } from "./OrderLog.ts";
 import type { Counted, CountPlace } from "./OrderRepository.ts";
 
-type Row =
+type Row = {
+  /** The latest batch of orders that had left the table. */
+  readonly batch: bigint;
+  /** Orders counted in earlier steps that have left since the last of them. */
+  readonly gone: number;
+} & (
   | { readonly seq: bigint }
   | {
       readonly seq: null;
       readonly orders: number;
       readonly accepted: number;
-    };
+    }
+);
+
+/** No batch comes after it: in a first step there is nothing counted yet. */
+const lastBatch = 9_223_372_036_854_775_807n;
 
 /**
  * One step. Where `limit` orders are left that are settled, the last of them is
  * found by its place: they need not be added up. Else all that are left are
  * counted, those that are not settled too, in the same snapshot as the
  * statistics, and the count is at its end.
+ *
+ * Each step takes off what was counted in earlier ones and has left the table
+ * since: by its batch it left after the step before, and by its number it had
+ * been counted.
  */
 export const step = (
   sql: SqlClient.SqlClient,
@@ -30,7 +43,9 @@ export const step = (
   limit: number,
 ): Effect.Effect<Counted, SqlError.SqlError> =>
   Effect.flatMap(settle(sql, horizon), (settledTo) => {
-    const isAhead = sql`seq > ${String(after?.seq ?? 0n)}::text::bigint`;
+    const place = sql`${String(after?.seq ?? 0n)}::text::bigint`;
+    const isAhead = sql`seq > ${place}`;
+    const batch = sql`${String(after?.batch ?? lastBatch)}::text::bigint`;
     return Effect.map(
       sql<Row>`
         WITH last AS MATERIALIZED (
@@ -39,18 +54,36 @@ export const step = (
             AND seq <= ${String(settledTo)}::text::bigint
           ORDER BY seq
           OFFSET ${limit - 1}::integer LIMIT 1
+        ), left_since AS MATERIALIZED (
+          SELECT
+            (SELECT batch FROM order_archive) AS batch,
+            coalesce(sum(greatest(0,
+              least(upper(r), ${place} + 1) - lower(r))), 0)::float8 AS gone
+          FROM archive_batches AS b CROSS JOIN LATERAL unnest(b.numbers) AS r
+          WHERE b.no > ${batch}
         )
-        SELECT seq, NULL::float8 AS orders, NULL::float8 AS accepted FROM last
+        SELECT seq, NULL::float8 AS orders, NULL::float8 AS accepted,
+          left_since.*
+        FROM last CROSS JOIN left_since
         UNION ALL
         SELECT NULL,
           (SELECT count(*)::float8 FROM orders WHERE ${isAhead}),
-          (SELECT sum(accepted)::float8 FROM order_statistics)
+          (SELECT sum(accepted - archived)::float8 FROM order_statistics),
+          left_since.*
+        FROM left_since
         WHERE NOT EXISTS (SELECT FROM last)`,
       (rows) => {
         const row = rows[0] as Row;
         return row.seq === null
-          ? { orders: row.orders, next: undefined, accepted: row.accepted }
-          : { orders: limit, next: { seq: row.seq } };
+          ? {
+              orders: row.orders - row.gone,
+              next: undefined,
+              accepted: row.accepted,
+            }
+          : {
+              orders: limit - row.gone,
+              next: { seq: row.seq, batch: row.batch },
+            };
       },
     );
   });
