@@ -318,7 +318,8 @@ export class OrderRepository extends Context.Service<
     /**
      * Goes on counting the orders themselves: as many as `limit`, at the cost
      * of that many. The count ends with what is as young as a statement may
-     * be, so that none appears behind it.
+     * be, so that none appears behind it. Where that is too much, a step comes
+     * no further: ask again later.
      */
     count(after: CountPlace | undefined, limit: number): Answer<Counted>;
     /** Whether no order was ever taken in, but for those that were lost. */
