@@ -135,15 +135,25 @@ export const runImport = <E, E2, R, R2>(
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const stop = yield* Deferred.make<void>();
+      let isStopped = false;
+      const outcomes = outcomesOf(send);
       const work = batches.pipe(
         Stream.interruptWhen(Deferred.await(stop)),
-        Stream.mapEffect(outcomesOf(send), { concurrency: batchesAtOnce }),
-        Stream.runForEach(settling.settle),
+        Stream.mapEffect(
+          // Some have been read that are not on their way yet.
+          (batch) => (isStopped ? Effect.undefined : outcomes(batch)),
+          { concurrency: batchesAtOnce },
+        ),
+        Stream.takeWhile((settled) => settled !== undefined),
+        Stream.runForEach((settled) =>
+          settled === undefined ? Effect.void : settling.settle(settled),
+        ),
       );
       const fiber = yield* Effect.forkChild(restore(work));
       const exit = yield* restore(Fiber.await(fiber)).pipe(
         Effect.onInterrupt(() =>
           Effect.gen(function* () {
+            isStopped = true;
             yield* Deferred.succeed(stop, undefined);
             yield* Effect.timeoutOption(
               Effect.interruptible(Fiber.await(fiber)),

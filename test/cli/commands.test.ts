@@ -1,8 +1,10 @@
 /** The commands as another program runs them: pipes, data, exit codes. */
 
-import { writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { type Ended, run, runHere, start } from "./command.ts";
 import { type CommandService, commandService } from "./service.ts";
@@ -358,4 +360,20 @@ describe("orders as a process", () => {
       for (const line of lines(ended.stdout)) JSON.parse(line);
     }
   }, 30_000);
+});
+
+describe("what starts the command", () => {
+  it("loads the client only once there is something to ask", async () => {
+    const folder = fileURLToPath(new URL("../../src/cli/", import.meta.url));
+    const eager = (await readdir(folder))
+      .filter((name) => name.endsWith(".ts"))
+      .flatMap((name) => {
+        const text = readFileSync(join(folder, name), "utf8");
+        const imports = text.matchAll(
+          /^import (?!type\b)[^;]*?from "(\.\.\/(?:client|api)\/[^"]+|effect\/http(?:-api)?)";/gm,
+        );
+        return Array.from(imports, ([, from]) => `${name} imports ${from}`);
+      });
+    assert.deepStrictEqual(eager, []);
+  });
 });

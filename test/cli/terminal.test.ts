@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { until } from "../support/serviceProcess.ts";
 import { ctrlC, type Started, startOnTerminal } from "./command.ts";
+import { heldService } from "./heldService.ts";
 import { type CommandService, commandService } from "./service.ts";
 
 let at: CommandService;
@@ -87,17 +88,28 @@ describe("orders on a terminal", () => {
       }),
     );
     await writeFile(file, rows.join("\n"));
-    const started = onTerminal(["import", file]);
+    const service = await heldService(6);
+    const env = { ORDERS_URL: service.url };
+    const started = onTerminal(["import", file], env);
+    await service.held;
     await shows(started, /[1-9][\d,]* orders, [\d,]+\/s, \d+ %, .*\d s left/);
     type(started, ctrlC);
+    // What is under way is waited for; with that it ends.
+    service.release();
     const { code, stdout } = await started.ended;
     assert.strictEqual(code, 130, stdout);
     assert.include(stdout, "run the same command again");
+    const stoppedAt = Number(/Stopped after line (\d+)/.exec(stdout)?.[1]);
+    assert.isAtMost(stoppedAt, (6 + 4) * 500, "no more than was on its way");
+    assert.strictEqual(service.sent.length, stoppedAt);
 
-    const again = await onTerminal(["import", file]).ended;
+    const again = await onTerminal(["import", file], env).ended;
     assert.strictEqual(again.code, 0, again.stdout);
     assert.match(again.stdout, /Going on after line \d+/);
-    assert.match(again.stdout, /PLACED +.*12,000/);
+    assert.match(again.stdout, /PLACED[^\n]* 12,000/);
+    service.close();
+    assert.strictEqual(service.sent.length, 12_000, "nothing was sent twice");
+    assert.strictEqual(new Set(service.sent).size, 12_000);
   }, 60_000);
 
   it("asks before many are cancelled, and takes only a yes", async () => {
