@@ -4,7 +4,7 @@
  */
 import { Clock, Deferred, Effect, Exit, Fiber, Stream } from "effect";
 import type { Batch, ReadTo } from "./ImportRows.ts";
-import type { FileFault, Machine, OpenFile } from "./Machine.ts";
+import { type FileFault, Machine, type OpenFile } from "./Machine.ts";
 import type { Outcome } from "./Sending.ts";
 
 /** Batches that are on their way at once. */
@@ -134,6 +134,7 @@ export const runImport = <E, E2, R, R2>(
 ) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
+      const { tell } = yield* Machine;
       const stop = yield* Deferred.make<void>();
       let isStopped = false;
       const outcomes = outcomesOf(send);
@@ -154,6 +155,9 @@ export const runImport = <E, E2, R, R2>(
         Effect.onInterrupt(() =>
           Effect.gen(function* () {
             isStopped = true;
+            yield* tell(
+              "\nStopping once what is under way is answered; Ctrl-C again ends at once.\n",
+            );
             yield* Deferred.succeed(stop, undefined);
             yield* Effect.timeoutOption(
               Effect.interruptible(Fiber.await(fiber)),

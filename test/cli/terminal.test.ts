@@ -94,7 +94,7 @@ describe("orders on a terminal", () => {
     await service.held;
     await shows(started, /[1-9][\d,]* orders, [\d,]+\/s, \d+ %, .*\d s left/);
     type(started, ctrlC);
-    // What is under way is waited for; with that it ends.
+    await shows(started, "Stopping once what is under way is answered");
     service.release();
     const { code, stdout } = await started.ended;
     assert.strictEqual(code, 130, stdout);
