@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { runtimes } from "../../test/support/serviceProcess.ts";
 import * as Batch from "./batch.ts";
 import * as BothAtOnce from "./bothAtOnce.ts";
+import * as ConsolePages from "./consolePages.ts";
 import * as ConstantCost from "./constantCost.ts";
 import * as Embedded from "./embedded.ts";
 import * as Events from "./events.ts";
@@ -41,6 +42,7 @@ const large: typeof sections = {
   "constant-cost": ConstantCost.run,
   "table-health": TableHealth.run,
   export: Exporting.run,
+  console: ConsolePages.run,
 };
 
 const all = { ...sections, ...large };
@@ -49,7 +51,8 @@ const help = `npm run bench -- [options] [section ...]
 
   --quick        fewer and shorter rounds: under 2 minutes
   --large        the sections that take long (half an hour, 7 GiB of disk)
-  --rows N       orders in the large table of constant-cost (5000000)
+  --rows N       orders in the large table of constant-cost and of console
+                 (5000000)
   --minutes N    how long table-health loads the service (10)
   --retention T  table-health keeps orders for so long ("2 minutes"), and has
                  files of what leaves
@@ -130,7 +133,9 @@ const names =
  * README advise. All else is measured with what PostgreSQL starts with; a quarter
  * made no difference there.
  */
-const buffersMiB = names.includes("constant-cost")
+const buffersMiB = names.some((name) =>
+  ["constant-cost", "console"].includes(name),
+)
   ? Math.floor(totalmem() / 4 / 2 ** 20)
   : 128;
 

@@ -3,17 +3,12 @@
  * in turns. First on tables that were never analysed, as plans must be right
  * from the first minute; then on the same tables analysed.
  */
-import { statfs } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import * as PastOrders from "./pastOrders.ts";
 import type { Section } from "./report.ts";
 import { type Bench, median, withClient } from "./Setup.ts";
 import * as TableSize from "./tableSize.ts";
 
 const smallRows = 10_000;
-
-/** What PostgreSQL keeps of its log, at most, and what others may need. */
-const spareBytes = 3 * 2 ** 30;
 
 interface Side {
   readonly table: TableSize.TableSize;
@@ -24,17 +19,6 @@ const note = (side: Side, name: string, cost: TableSize.Cost) => {
   const costs = side.costs.get(name) ?? [];
   costs.push(cost);
   side.costs.set(name, costs);
-};
-
-/** Refuses what would fill the disk. */
-const checkDisk = async (rows: number) => {
-  const { bavail, bsize } = await statfs(tmpdir());
-  const needed = rows * PastOrders.bytesPerOrder + spareBytes;
-  if (bavail * bsize < needed) {
-    throw new Error(
-      `${rows} orders need ${Math.ceil(needed / 2 ** 30)} GiB in ${tmpdir()}: give less --rows, or set TMPDIR`,
-    );
-  }
 };
 
 /** The operations of callers: the tables take turns at each. */
@@ -152,7 +136,7 @@ const measure = async (
 };
 
 export const run = async (bench: Bench): Promise<ReadonlyArray<Section>> => {
-  await checkDisk(bench.rows);
+  await PastOrders.checkDisk(bench.rows);
   const tables = [
     await TableSize.make(bench, smallRows),
     await TableSize.make(bench, bench.rows),

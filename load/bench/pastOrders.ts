@@ -3,6 +3,8 @@
  * orders COMPLETED, some FAILED and CANCELLED, the newest still PENDING; spread
  * over three months, and over users of whom one has a hundredth of all.
  */
+import { statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { withClient } from "./Setup.ts";
 
 /** How many orders are in work or wait for it, whatever the table's size. */
@@ -20,15 +22,32 @@ const batchSize = 250_000;
 /** What one of these takes with its indexes, with a quarter to spare. */
 export const bytesPerOrder = 900;
 
+/** What PostgreSQL keeps of its log, at most, and what others may need. */
+const spareBytes = 3 * 2 ** 30;
+
+/** Refuses what would fill the disk. */
+export const checkDisk = async (rows: number) => {
+  const { bavail, bsize } = await statfs(tmpdir());
+  const needed = rows * bytesPerOrder + spareBytes;
+  if (bavail * bsize < needed) {
+    throw new Error(
+      `${rows} orders need ${Math.ceil(needed / 2 ** 30)} GiB in ${tmpdir()}: give less --rows, or set TMPDIR`,
+    );
+  }
+};
+
 export interface PastOrdersOptions {
   readonly database: string;
   readonly orders: number;
+  /** How many of a thousand are FAILED. */
+  readonly failedPerMille?: number;
   readonly onProgress: (made: number) => void;
 }
 
 /** Adds `orders` orders to a table that has none. Its statistics follow. */
 export const addPastOrders = ({
   database,
+  failedPerMille = 5,
   onProgress,
   orders,
 }: PastOrdersOptions) =>
@@ -44,8 +63,8 @@ export const addPastOrders = ({
         ), stated AS (
           SELECT *, CASE
             WHEN age < $4 THEN 'PENDING'
-            WHEN chance < 0.005 THEN 'FAILED'
-            WHEN chance < 0.025 THEN 'CANCELLED'
+            WHEN chance < $5 / 1000.0 THEN 'FAILED'
+            WHEN chance < $5 / 1000.0 + 0.02 THEN 'CANCELLED'
             ELSE 'COMPLETED' END AS state
           FROM given
         ), made AS (
@@ -64,7 +83,9 @@ export const addPastOrders = ({
             CASE WHEN state IN ('COMPLETED', 'FAILED') THEN placed_at END,
             CASE WHEN state = 'COMPLETED'
               THEN placed_at + interval '1 second' END,
-            CASE WHEN state = 'FAILED' THEN 'the receiver answered 400' END
+            CASE WHEN state = 'FAILED' THEN 'the receiver answered ' || CASE
+              WHEN n % 7 = 0 THEN 422 WHEN n % 3 = 0 THEN 409 ELSE 400 END
+            END
           FROM stated ORDER BY n
           RETURNING status
         )
@@ -83,7 +104,13 @@ export const addPastOrders = ({
             count(*) FILTER (WHERE status = 'CANCELLED') AS cancelled
           FROM made
         ) AS d WHERE slot = 0`,
-        [made + 1, until, orders, Math.min(pendingOrders, orders)],
+        [
+          made + 1,
+          until,
+          orders,
+          Math.min(pendingOrders, orders),
+          failedPerMille,
+        ],
       );
       onProgress(until);
     }
