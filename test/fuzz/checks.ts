@@ -2,7 +2,7 @@
 import { faultsOf } from "../http/jsonSchema.ts";
 import { framesOf, isStream } from "../support/sse.ts";
 import type { Contract } from "./document.ts";
-import type { Expectation } from "./expectation.ts";
+import { type Expectation, pathOf } from "./expectation.ts";
 import type { Answer, Sent } from "./wire.ts";
 
 export interface Fault {
@@ -147,7 +147,12 @@ export const faultsOfAnswer = (
   }
   const faults: Array<Fault> = [];
   for (const name of Object.keys(headers)) {
-    if (!headersKnown.has(name)) {
+    // Only who signs in or out is given a cookie, or has it taken back.
+    const isCookie =
+      name === "set-cookie" &&
+      (sent.method === "POST" || sent.method === "DELETE") &&
+      /^\/api\/session\/?$/.test(decodeURIComponent(pathOf(sent.target)));
+    if (!headersKnown.has(name) && !isCookie) {
       faults.push({ kind: `a header ${name}`, detail: headers[name] ?? "" });
     }
   }

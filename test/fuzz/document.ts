@@ -59,7 +59,7 @@ export interface Path {
 }
 
 /** Answered, but not part of the API that clients are made from. */
-const besides = ["/metrics", "/docs", "/openapi.json"];
+const besides = ["/metrics", "/docs", "/openapi.json", "/"];
 
 const isParameter = (segment: string) => segment.startsWith("{");
 
