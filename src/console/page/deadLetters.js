@@ -2,7 +2,8 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { call } from "./api.js";
-import { groupsOf, newest } from "./deadLetterGroups.js";
+import { groupsOf } from "./deadLetterGroups.js";
+import { newest } from "./deadLetterPages.js";
 import { usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
 import { OrderTable } from "./orderTable.js";

@@ -4,7 +4,7 @@
  */
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, cursorOf } from "./api.js";
+import { ask, cursorOf, urlOf } from "./api.js";
 import { connection } from "./connection.js";
 import { useAtMostEvery, useEvents, usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
@@ -150,6 +150,17 @@ const None = ({ filter, isOlder }) => {
   </section>`;
 };
 
+/**
+ * All that the filters match, as a file.
+ *
+ * @param {{ filter: import("./orderFilters.js").Filter }} props
+ */
+const Download = ({ filter }) =>
+  ["csv", "ndjson"].map(
+    (format) =>
+      html`<a download=${`orders.${format}`} href=${urlOf("orders.export", { query: { ...filter, format } })}>Download ${format.toUpperCase()}</a>`,
+  );
+
 /** @param {{ address: import("./router.js").Address }} props */
 export const Orders = ({ address }) => {
   const filter = filterOf(address.query);
@@ -201,6 +212,7 @@ export const Orders = ({ address }) => {
     <nav class="pages" aria-label="Pages of orders">
       ${isOlder && html`<a class="button" href=${hrefOf("orders", { query: { ...filter } })}>Newest</a>`}
       ${data?.older !== undefined && html`<a class="button" href=${hrefOf("orders", { query: { ...filter, cursor: data.older } })}>Older</a>`}
+      <${Download} filter=${filter} />
       ${data !== undefined && html`<span class="faint">${counted(orders.length, "order")} on this page</span>`}
     </nav>`;
 };
