@@ -259,7 +259,7 @@ describe("addresses", () => {
 describe("figures", () => {
   it("are short, and none says zero of what is more", () => {
     assert.deepStrictEqual(
-      [0, 0.0012, 0.35, 4.21, 5, 59, 600, 7_500, 200_000].map(lengthOf),
+      [0, 0.0012, 0.35, 4.21, 5, 59, 150, 600, 7_500, 200_000].map(lengthOf),
       [
         "0 s",
         "1.2 ms",
@@ -267,6 +267,7 @@ describe("figures", () => {
         "4.2 s",
         "5 s",
         "59 s",
+        "2.5 min",
         "10 min",
         "2 h 5 min",
         "2 d 7 h",
