@@ -6,6 +6,7 @@ import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, cursorOf, urlOf } from "./api.js";
 import { connection } from "./connection.js";
+import { focusHeading } from "./focus.js";
 import { useAtMostEvery, useEvents, usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
 import { Filters, filterOf, isFiltered } from "./orderFilters.js";
@@ -172,6 +173,12 @@ export const Orders = ({ address }) => {
   const isHeld = isReading || selected.size > 0 || cursor !== undefined;
   const { count, polled } = useOrders(filter, cursor, isHeld);
   const where = address.query.toString();
+  const before = useRef(cursor);
+  useEffect(() => {
+    // Another page begins at its top.
+    if (before.current !== cursor) focusHeading();
+    before.current = cursor;
+  }, [cursor]);
   useEffect(() => setSelected(new Set()), [where]);
   const { data, fault } = polled;
   const orders = data?.orders ?? [];
