@@ -47,6 +47,10 @@ COPY --from=production /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY migrations ./migrations
 COPY src ./src
+# The command: `docker compose exec app orders list`. Node runs its TypeScript as
+# it is, by `#!/usr/bin/env node`; `env` stays.
+RUN chmod 755 src/ordersCommand.ts \
+ && ln -s /app/src/ordersCommand.ts /usr/local/bin/orders
 # What the service never runs, and an intruder would like to: npm and its kind,
 # and shells. So nothing is run in a shell from here on: Node removes them itself,
 # and there is no entry point in between.

@@ -19,11 +19,13 @@ import { Subscriptions } from "./events/Subscriptions.ts";
 import * as Announcement from "./http/Announcement.ts";
 import * as HttpApp from "./http/HttpApp.ts";
 import { supervise } from "./instances/Supervisor.ts";
+import * as ArchiveFiles from "./operations/ArchiveFiles.ts";
 import { Census } from "./operations/Census.ts";
 import * as Conservation from "./operations/Conservation.ts";
 import * as EventUpkeep from "./operations/EventUpkeep.ts";
 import { MetricsSampler } from "./operations/MetricsSampler.ts";
 import * as Observability from "./operations/Observability.ts";
+import { OrderArchiving } from "./operations/OrderArchiving.ts";
 import { stopWithin } from "./operations/StopLimit.ts";
 import { OrderExports } from "./orders/OrderExports.ts";
 import { Orders } from "./orders/Orders.ts";
@@ -35,6 +37,7 @@ import { Database } from "./persistence/Database.ts";
 import { ThisInstance, WritesEvents } from "./persistence/EventLog.ts";
 import { InstanceName } from "./persistence/InstanceName.ts";
 import * as KeyStoreSql from "./persistence/KeyStoreSql.ts";
+import type { OrderArchive } from "./persistence/OrderArchive.ts";
 import * as OrderRepositorySql from "./persistence/OrderRepositorySql.ts";
 import * as ProcessingStoreSql from "./persistence/ProcessingStoreSql.ts";
 import * as SubscriptionStoreSql from "./persistence/SubscriptionStoreSql.ts";
@@ -226,7 +229,10 @@ const layer = <E>(
   ).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        partitions(config, identity).pipe(Layer.provide(otherDuties)),
+        partitions(config, identity).pipe(
+          Layer.provide(otherDuties),
+          Layer.provide(archiving(runtime, config)),
+        ),
         Conservation.layer.pipe(Layer.provide(Census.layer)),
         EventUpkeep.layer(config.eventsRetention),
       ),
@@ -262,9 +268,45 @@ const otherDuties = Layer.effect(
   Effect.gen(function* () {
     const dispatchers = yield* SubscriptionDispatchers;
     const sampler = yield* MetricsSampler;
-    return [dispatchers.run, sampler.run];
+    const archiving = yield* OrderArchiving;
+    return [dispatchers.run, sampler.run, archiving.run];
   }),
 );
+
+/** Orders that are done leave the table after a time, if that is asked for. */
+const archiving = (
+  runtime: Runtime,
+  { archiveDir, retention }: AppConfig,
+): Layer.Layer<OrderArchiving, StartFailed, Database | OrderArchive> => {
+  if (retention === undefined) {
+    return archiveDir === undefined
+      ? OrderArchiving.layerOff
+      : Layer.provideMerge(
+          OrderArchiving.layerOff,
+          Layer.effectDiscard(
+            Effect.logWarning(
+              "ARCHIVE_DIR is set and RETENTION is not: orders are kept for ever, and none is archived",
+            ),
+          ),
+        );
+  }
+  if (archiveDir === undefined) {
+    return OrderArchiving.layer({ retention, files: undefined });
+  }
+  return Layer.unwrap(
+    Effect.gen(function* () {
+      const files = yield* ArchiveFiles.make(archiveDir);
+      yield* Effect.mapError(
+        files.check,
+        ({ message }) =>
+          new StartFailed({
+            message: `ARCHIVE_DIR ${archiveDir} takes no files: make it a directory that this user may write to (${message}).`,
+          }),
+      );
+      return OrderArchiving.layer({ retention, files });
+    }),
+  ).pipe(Layer.provide(runtime.services));
+};
 
 /** Where subscriptions may lead: what others reach here, they may post to. */
 const receiverHosts = ({ host, subscriptionsTo }: AppConfig): ReceiverHosts =>

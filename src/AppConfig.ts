@@ -159,6 +159,27 @@ const networksIn = (text: string) =>
 const time = (name: string, fallback: Duration.Duration) =>
   Config.Duration(name).pipe(Config.withDefault(fallback));
 
+/** What is shorter is a mistake: callers place again what they got no answer to. */
+const retentionMin = Duration.seconds(1);
+
+/** How long orders are kept. */
+const retention = (name: string) =>
+  Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((text) => {
+        const time = Duration.fromInput(text as Duration.Input);
+        return Option.isSome(time) &&
+          Duration.isGreaterThanOrEqualTo(time.value, retentionMin) &&
+          Duration.isFinite(time.value)
+          ? undefined
+          : "must be a time of at least 1 second, such as 90 days; leave it out to keep orders for ever";
+      }),
+    ),
+    name,
+  ).pipe(
+    Config.map((text) => Duration.fromInputUnsafe(text as Duration.Input)),
+  );
+
 /** A setting that may be left out. */
 const optional = <A>(config: Config.Config<A>) =>
   Config.option(config).pipe(Config.map(Option.getOrUndefined));
@@ -216,6 +237,8 @@ export const AppConfig = Config.all({
     ),
   ),
   eventsRetention: time("EVENTS_RETENTION", Duration.days(7)),
+  retention: optional(retention("RETENTION")),
+  archiveDir: optional(Config.NonEmptyString("ARCHIVE_DIR")),
   sampleOrders: count("SAMPLE_ORDERS", 0, 0),
   logLevel: Config.LogLevel("LOG_LEVEL").pipe(
     Config.withDefault("Info" as const),

@@ -52,6 +52,7 @@ const roomOf = (path: string): string => {
 /** What each room may import besides itself. */
 const below: Readonly<Record<string, ReadonlyArray<string>>> = {
   main: ["App", "platform"],
+  ordersCommand: ["platform"],
   FetchService: ["App", "http", "processor", "platform"],
   App: [
     ...["AppConfig", "platform", "instances", "operations", "http", "events"],
@@ -60,7 +61,7 @@ const below: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   AppConfig: ["domain"],
   instances: ["platform"],
-  platform: ["persistence", "domain"],
+  platform: ["cli", "persistence", "domain"],
   operations: ["orders", "processor", "persistence", "domain"],
   http: [
     ...["events", "access", "orders", "processor", "persistence", "api"],
@@ -75,10 +76,12 @@ const below: Readonly<Record<string, ReadonlyArray<string>>> = {
   api: ["domain"],
   domain: [],
   client: ["api", "domain"],
+  cli: ["client", "api", "domain"],
   migrations: [],
 };
 
-const isEdge = (path: string) => /^src\/(platform\/|main\.ts$)/.test(path);
+const isEdge = (path: string) =>
+  /^src\/(platform\/|(main|ordersCommand)\.ts$)/.test(path);
 
 /** Packages that run anywhere; all others are for the edge. */
 const isPortable = (specifier: string, path: string) =>
@@ -176,6 +179,9 @@ describe("this test", () => {
     ["src/orders/Orders.ts", 'import "../AppConfig.ts";'],
     ["src/processor/A.ts", 'import a from "../../migrations/0001_orders.ts";'],
     ["src/client/A.ts", 'import { O } from "../orders/Orders.ts";'],
+    ["src/client/A.ts", 'import { O } from "../cli/Orders.ts";'],
+    ["src/cli/A.ts", 'import { O } from "../orders/Orders.ts";'],
+    ["src/cli/A.ts", 'import { open } from "node:fs/promises";'],
     ["src/App.ts", 'import { readFile } from "node:fs/promises";'],
     ["src/http/A.ts", 'import { A } from "@effect/platform-node";'],
     ["src/persistence/A.ts", 'import { P } from "@effect/sql-pg";'],

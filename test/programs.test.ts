@@ -13,6 +13,8 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 const allowed = [
   /^process\.execPath$/,
   /^"npm"$/,
+  // Of bsdutils, which every Debian has: a terminal for test/cli.
+  /^"script"$/,
   // What npm has installed.
   /^join\(root, "node_modules\/[^"]+"\)$/,
   // `commandOf` in test/support/serviceProcess.ts: Node, or npm's Deno.

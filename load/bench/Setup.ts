@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly rows: number;
   /** How long `table-health` loads the service. */
   readonly minutes: number;
+  /** How long `table-health` has orders kept; for ever, if left out. */
+  readonly retention: string | undefined;
   /** Statements that change the tables of `table-health`, to compare with. */
   readonly alter: ReadonlyArray<string>;
   /** PostgreSQL's `shared_buffers`. */

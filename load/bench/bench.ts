@@ -51,6 +51,8 @@ const help = `npm run bench -- [options] [section ...]
   --large        the sections that take long (half an hour, 7 GiB of disk)
   --rows N       orders in the large table of constant-cost (5000000)
   --minutes N    how long table-health loads the service (10)
+  --retention T  table-health keeps orders for so long ("2 minutes"), and has
+                 files of what leaves
   --alter SQL    a change of the tables of table-health to try; repeatable
   --runtime R    run the service on this runtime (deno) too, beside Node, for
                  taking-in and working-off
@@ -70,6 +72,7 @@ const { positionals, values } = parseArgs({
     large: { type: "boolean", default: false },
     rows: { type: "string", default: "5000000" },
     minutes: { type: "string", default: "10" },
+    retention: { type: "string" },
     alter: { type: "string", multiple: true, default: [] },
     postgres: { type: "string" },
     json: { type: "string" },
@@ -133,6 +136,7 @@ const buffersMiB = names.includes("constant-cost")
 
 const bench = await startBench({
   ...values,
+  retention: values.retention,
   buffersMiB,
   rows,
   minutes,

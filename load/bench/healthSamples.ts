@@ -10,6 +10,9 @@ export interface Sample {
   readonly seconds: number;
   readonly isSnapshotHeld: boolean;
   readonly orders: number;
+  /** Of them, those that have left the table, and what stays of them takes. */
+  readonly archived: number;
+  readonly archivedBytes: number;
   readonly deadRows: number;
   readonly tableBytes: number;
   readonly indexBytes: number;
@@ -33,6 +36,8 @@ export const sampler = (client: pg.Client) => {
   return async (isSnapshotHeld: boolean): Promise<Sample> => {
     const { rows } = await client.query(
       `SELECT (SELECT sum(accepted)::float8 FROM order_statistics) AS orders,
+        (SELECT sum(archived)::float8 FROM order_statistics) AS archived,
+        pg_total_relation_size('archived_orders')::float8 AS "archivedBytes",
         n_dead_tup::float8 AS "deadRows",
         (vacuum_count + autovacuum_count)::float8 AS vacuums,
         pg_table_size('orders')::float8 AS "tableBytes",

@@ -183,6 +183,17 @@ export const differences = (
         `${what} ${counts[status]} ${status}, the table has ${rows[status]}`,
     );
 
+/** Orders that are in two places, or twice in one, in words. */
+export const twice = (
+  orders: ReadonlyArray<Pick<StoredOrder, "order_id">>,
+): ReadonlyArray<string> => {
+  const seen = new Set<string>();
+  const doubled = orders.filter(
+    ({ order_id }) => seen.size === seen.add(order_id).size,
+  );
+  return doubled.map(({ order_id }) => `${order_id} is there twice`);
+};
+
 /** The value of a gauge without labels, in Prometheus' text. */
 export const gaugeIn = (text: string, name: string): number | undefined => {
   const line = text.split("\n").find((_) => _.startsWith(`${name} `));

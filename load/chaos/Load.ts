@@ -132,8 +132,11 @@ export const start = (options: LoadOptions): Load => {
         const chunks: Array<Buffer> = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
         response.once("end", () => {
-          if (status >= 500) {
-            count(reasons, reasonOf(Buffer.concat(chunks).toString()));
+          const text = Buffer.concat(chunks).toString();
+          if (status >= 500) count(reasons, reasonOf(text));
+          // This very order was done before its answer could be had.
+          if (status === 409 && /"same_content":true/.test(text)) {
+            return resolve({ status: 200, retryAfter: undefined });
           }
           resolve({ status, retryAfter: response.headers["retry-after"] });
         });

@@ -1,5 +1,6 @@
 /** What came of a run: the figures, from all that was seen of it. */
 import type { OrderStatus } from "../../src/domain/OrderStatus.ts";
+import * as Archive from "./Archive.ts";
 import * as Audit from "./Audit.ts";
 import * as Checks from "./Checks.ts";
 import * as Load from "./Load.ts";
@@ -35,7 +36,10 @@ export interface Outcome {
   readonly withoutEffect: ReadonlyArray<string>;
   readonly badSignatures: number;
   readonly attempts: Checks.Spread | undefined;
+  /** Orders, in the table or in files. */
   readonly rows: Checks.StatusCounts;
+  /** Of them, those in files. */
+  readonly archived: number;
   /** Where accepted is not the sum of its parts. */
   readonly unconserved: ReadonlyArray<string>;
   /** The longer of these two. */
@@ -89,6 +93,7 @@ const readDatabase = (stage: Stage) =>
          (extract(epoch FROM created_at) * 1000)::float8 AS created_at
        FROM orders`,
     );
+    const archived = await Archive.read(stage.archiveDir);
     const statistics = await client.query(
       `SELECT sum(pending)::float8 AS "PENDING",
          sum(processing)::float8 AS "PROCESSING",
@@ -98,7 +103,11 @@ const readDatabase = (stage: Stage) =>
        FROM order_statistics`,
     );
     return {
-      orders: orders.rows as ReadonlyArray<Checks.StoredOrder>,
+      orders: [
+        ...(orders.rows as ReadonlyArray<Checks.StoredOrder>),
+        ...archived,
+      ],
+      archived: archived.length,
       statistics: statistics.rows[0] as Checks.StatusCounts,
       changes: await Audit.read(client),
     };
@@ -187,7 +196,7 @@ const completionsIn = (changes: Found["changes"]) =>
 const ordersOf = (
   scenario: Scenario,
   { receiver }: Stage,
-  { changes, orders, statistics }: Found,
+  { archived, changes, orders, statistics }: Found,
   metrics: ReadonlyArray<Told>,
 ) => {
   const { ledger } = receiver;
@@ -211,7 +220,9 @@ const ordersOf = (
     badSignatures: receiver.badSignatures(),
     attempts: Checks.spread(orders.map((_) => _.attempts)),
     rows,
+    archived,
     unconserved: [
+      ...Checks.twice(orders),
       ...Checks.differences("order_statistics has", statistics, rows),
       ...metrics.flatMap(({ counts, unaccounted }) => [
         ...Checks.differences("the metrics have", counts, rows),

@@ -110,6 +110,7 @@ export const play = async (
     isProxied: scenario.isProxied ?? false,
     settings: scenario.settings ?? {},
     readsEvents: scenario.readsEvents ?? false,
+    archives: scenario.archives ?? false,
     say: options.say,
   });
   try {

@@ -26,6 +26,8 @@ export interface Scenario {
   readonly recoveryMaxSeconds: number;
   /** Whether events are read all the while, in every way there is. */
   readonly readsEvents?: boolean;
+  /** Whether orders leave the table soon, into files. */
+  readonly archives?: boolean;
   /** Does the harm, under load. */
   readonly run: (stage: Stage) => Promise<void>;
   /** What must hold beside what must always hold. */

@@ -12,6 +12,7 @@ import { twins } from "./scenarios/Twins.ts";
 
 export const scenarios: ReadonlyArray<Scenario> = [
   ServiceFaults.kill,
+  ServiceFaults.archiving,
   ServiceFaults.subscriberAway,
   DatabaseFaults.postgresRestart,
   DatabaseFaults.backendKill,

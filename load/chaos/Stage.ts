@@ -2,6 +2,9 @@
  * What a scenario plays on: one instance of the service, or several, on a
  * database of its own, the receiver, the load, and the means to do harm.
  */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import * as Audit from "./Audit.ts";
 import * as Balancer from "./Balancer.ts";
@@ -27,11 +30,15 @@ export interface StageOptions {
   /** Settings of the service. */
   readonly settings: Readonly<Record<string, string>>;
   readonly readsEvents: boolean;
+  /** Whether orders leave the table soon, into files. */
+  readonly archives: boolean;
   readonly say: (line: string) => void;
 }
 
 export interface Stage extends Omit<StageOptions, "instances"> {
   readonly database: string;
+  /** Where archived orders are, if they are. */
+  readonly archiveDir: string;
   readonly receiver: Receiver.Receiver;
   readonly instances: ReadonlyArray<Instance.Instance>;
   /** The first instance: the service itself, where there is one. */
@@ -80,6 +87,7 @@ export const open = async (options: StageOptions): Promise<Stage> => {
   const database = `chaos_${name.replaceAll("-", "_")}`;
   await prepare(postgres, database, options.instances);
   const receiver = await Receiver.open();
+  const archiveDir = await mkdtemp(join(tmpdir(), "chaos-archive-"));
   const instances = await Promise.all(
     Array.from({ length: options.instances }, (_, index) => {
       const databaseUrl = new URL(`${postgres.url}/${database}`);
@@ -91,6 +99,9 @@ export const open = async (options: StageOptions): Promise<Stage> => {
         settings: {
           FULFILLMENT_URL: receiver.url,
           FULFILLMENT_SECRET: receiver.secret,
+          ...(options.archives
+            ? { RETENTION: "2 seconds", ARCHIVE_DIR: archiveDir }
+            : {}),
           ...options.settings,
         },
       });
@@ -111,6 +122,7 @@ export const open = async (options: StageOptions): Promise<Stage> => {
   return {
     ...options,
     database,
+    archiveDir,
     receiver,
     instances,
     service,
@@ -133,6 +145,7 @@ export const open = async (options: StageOptions): Promise<Stage> => {
       await balancer.close();
       await Promise.all(instances.map((instance) => instance.close()));
       await receiver.close();
+      await rm(archiveDir, { recursive: true, force: true });
       await postgres
         .ask("postgres", (client) =>
           client.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),

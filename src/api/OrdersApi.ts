@@ -16,6 +16,7 @@ import {
 } from "../domain/MetricsHistory.ts";
 import { Order, Time, UserId } from "../domain/Order.ts";
 import {
+  OrderArchived,
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
@@ -277,14 +278,14 @@ export class OrdersApi extends HttpApiGroup.make("orders")
           "idempotent-replayed": Replayed,
         }),
       ],
-      error: [OrderConflict, BodyTooLarge, NotJson, Unavailable],
+      error: [OrderConflict, OrderArchived, BodyTooLarge, NotJson, Unavailable],
     })
       .annotate(NeededScope, "orders:place")
       .annotateMerge(
         OpenApi.annotations({
           summary: "Place an order",
           description:
-            "201: it is in the database and will be worked on. Placing the same order again is safe: 200 and the stored order; the same order_id with other content: 409.",
+            "201: it is in the database and will be worked on. Placing the same order again is safe: 200 and the stored order; the same order_id with other content, or of an order that was archived: 409.",
         }),
       ),
     placeManyEndpoint,

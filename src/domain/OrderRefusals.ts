@@ -44,6 +44,21 @@ export class OrdersConflict extends HttpApiError.Problem<OrdersConflict>()(
   },
 ) {}
 
+/** The id is that of an order that was done and has left the table. */
+export class OrderArchived extends HttpApiError.Problem<OrderArchived>()(
+  "OrderArchived",
+  {
+    type: "urn:order-service:order-archived",
+    status: 409,
+    title: "The order was archived",
+  },
+  {
+    order_id: OrderId,
+    /** Whether what is placed says the same as what was archived. */
+    same_content: Schema.Boolean,
+  },
+) {}
+
 /** The order's status does not allow what was asked. */
 export class OrderNotInStatus extends HttpApiError.Problem<OrderNotInStatus>()(
   "OrderNotInStatus",

@@ -4,7 +4,7 @@ import { HttpServerRespondable, HttpServerResponse } from "effect/http";
 import { ndjson } from "../api/PlaceOrders.ts";
 import type { UnavailableProblem } from "../api/Problems.ts";
 import type { Order } from "../domain/Order.ts";
-import { toJson } from "./OrderResponses.ts";
+import { toJson } from "../domain/OrderJson.ts";
 
 export interface BatchFormat {
   /** Without orders. */

@@ -5,7 +5,7 @@
 import type { DateTime } from "effect";
 import { type ExportFormat, exportTypes } from "../api/OrdersApi.ts";
 import type { Order } from "../domain/Order.ts";
-import { timeText, toJson } from "./OrderResponses.ts";
+import { timeText, toJson } from "../domain/OrderJson.ts";
 
 export interface Format {
   readonly contentType: string;

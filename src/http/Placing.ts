@@ -20,7 +20,7 @@ import type {
   UnavailableProblem,
 } from "../api/Problems.ts";
 import type { NewOrder } from "../domain/Order.ts";
-import type { OrderConflict } from "../domain/OrderRefusals.ts";
+import type { OrderArchived, OrderConflict } from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { Admission } from "./Admission.ts";
 import { untilTaken } from "./Answers.ts";
@@ -35,6 +35,7 @@ type Refusal =
   | NotJson
   | HttpApiError.BadRequestProblem
   | OrderConflict
+  | OrderArchived
   | UnavailableProblem;
 
 const decodePlaceOrder = Schema.decodeUnknownEffect(PlaceOrder, {

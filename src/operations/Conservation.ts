@@ -16,10 +16,13 @@ import { Census } from "./Census.ts";
 const interval = Duration.seconds(10);
 
 const orders = Metric.gauge("orders", {
-  description: "Orders in the database, by status.",
+  description: "Orders ever taken in, by status: archived ones, too.",
 });
 const accepted = Metric.gauge("orders_accepted", {
   description: "Orders ever taken in, by all instances.",
+});
+const archived = Metric.gauge("orders_archived", {
+  description: "Of them, those that have left the table, by RETENTION.",
 });
 const unaccounted = Metric.gauge("orders_unaccounted", {
   description:
@@ -47,6 +50,7 @@ export const check = Effect.gen(function* () {
   const missing = difference(tally);
   const missingRows = yield* census.missing;
   yield* Metric.update(accepted, tally.accepted);
+  yield* Metric.update(archived, tally.archived);
   yield* Metric.update(unaccounted, missing === 0 ? missingRows : missing);
   yield* Metric.update(oldestPending, tally.oldestPendingSeconds ?? 0);
   const isBelowZero = OrderStatus.literals.some(

@@ -16,6 +16,7 @@ import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import type { HistoryEntry } from "../domain/OrderHistory.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
 import {
+  OrderArchived,
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
@@ -45,6 +46,7 @@ const placed = {
   created: Metric.withAttributes(placements, { outcome: "created" }),
   replayed: Metric.withAttributes(placements, { outcome: "replayed" }),
   conflict: Metric.withAttributes(placements, { outcome: "conflict" }),
+  archived: Metric.withAttributes(placements, { outcome: "archived" }),
 };
 
 /**
@@ -104,13 +106,16 @@ export class Orders extends Context.Service<
   Orders,
   {
     /** Takes an order in; it is durable when this succeeds. */
-    place(order: NewOrder): Answer<Placement, OrderConflict>;
+    place(order: NewOrder): Answer<Placement, OrderConflict | OrderArchived>;
     /** Takes many in, each on its own: what came of each, in their order. */
     placeMany(
       orders: ReadonlyArray<NewOrder>,
     ): Effect.Effect<
       ReadonlyArray<
-        Result.Result<Placement, OrderConflict | RepositoryUnavailable>
+        Result.Result<
+          Placement,
+          OrderConflict | OrderArchived | RepositoryUnavailable
+        >
       >
     >;
     /** Takes all of them in, or none. */
@@ -146,11 +151,27 @@ export class Orders extends Context.Service<
           ? Effect.fn(name)
           : Effect.fnUntraced) as typeof Effect.fnUntraced;
 
+      /** What is answered to whoever places an archived order; it is counted. */
+      const archivedOf = ({ order_id }: NewOrder, same_content: boolean) => {
+        placed.archived.updateUnsafe(1, context);
+        return new OrderArchived({
+          order_id,
+          same_content,
+          detail: same_content
+            ? `This very order "${order_id}" was placed before, is done, and was archived: there is nothing to do.`
+            : `An order "${order_id}" with other content was done and archived: choose another order_id.`,
+        });
+      };
+
       /** Makes no effect that it can do without: every order comes this way. */
       const place = (order: NewOrder) => {
         const partition = processor.choosePartition();
         return Effect.flatMap(
-          repository.insert(order, partition),
+          Effect.catchTag(
+            repository.insert(order, partition),
+            "OrderHasLeft",
+            ({ isSame }) => Effect.fail(archivedOf(order, isSame)),
+          ),
           (placement): Effect.Effect<Placement, OrderConflict> => {
             if (placement.isNew) {
               processor.handOver(
@@ -194,8 +215,14 @@ export class Orders extends Context.Service<
         const placings = placingsOf(orders);
         const answers = yield* repository.insertMany(placings);
         return answers.map((answer, index) => {
-          if (Result.isFailure(answer)) return Result.fail(answer.failure);
           const placing = placings[index] as Placing;
+          if (Result.isFailure(answer)) {
+            return Result.fail(
+              answer.failure._tag === "OrderHasLeft"
+                ? archivedOf(placing.order, answer.failure.isSame)
+                : answer.failure,
+            );
+          }
           const { order, ...placement } = answer.success;
           const isSame =
             order !== undefined &&
@@ -218,10 +245,10 @@ export class Orders extends Context.Service<
           const taken = answer.failure;
           placed.conflict.updateUnsafe(taken.length, context);
           return yield* new OrdersConflict({
-            detail: `${taken.length} of these orders have the order_id of one with other content, stored or before it in the batch (see errors). None of the batch was placed.`,
-            errors: taken.map((index) => ({
+            detail: `${taken.length} of these orders have the order_id of one that was archived, or has other content and is stored or before it in the batch (see errors). None of the batch was placed.`,
+            errors: taken.map(({ by, index }) => ({
               path: ["payload", index, "order_id"],
-              message: `is taken by an order with other content: "${placings[index]?.order.order_id}"`,
+              message: `is taken by an order ${by === "archived" ? "that was archived" : "with other content"}: "${placings[index]?.order.order_id}"`,
             })),
           });
         }
@@ -231,14 +258,21 @@ export class Orders extends Context.Service<
         return answer.success;
       });
 
-      const orNotFound = <A>(order_id: string, found: Option.Option<A>) =>
+      const orNotFound = <A>(
+        order_id: string,
+        found: Option.Option<A>,
+      ): Answer<A, OrderNotFound> =>
         Option.isSome(found)
           ? Effect.succeed(found.value)
-          : Effect.fail(
-              new OrderNotFound({
-                order_id,
-                detail: `There is no order "${order_id}".`,
-              }),
+          : Effect.flatMap(repository.hasLeft(order_id), (hasLeft) =>
+              Effect.fail(
+                new OrderNotFound({
+                  order_id,
+                  detail: hasLeft
+                    ? `Order "${order_id}" was done longer ago than orders are kept here (RETENTION): it was archived.`
+                    : `There is no order "${order_id}".`,
+                }),
+              ),
             );
 
       const find = useCase("Orders.find")(function* (order_id: string) {

@@ -3,12 +3,14 @@ import { Migrator } from "effect/sql";
 import orders from "../../migrations/0001_orders.ts";
 import events from "../../migrations/0002_events.ts";
 import access from "../../migrations/0003_access.ts";
+import archive from "../../migrations/0004_archive.ts";
 import processing from "../../migrations/0005_processing.ts";
 
 export const migrations = Migrator.fromRecord({
   "0001_orders": orders,
   "0002_events": events,
   "0003_access": access,
+  "0004_archive": archive,
   "0005_processing": processing,
 });
 

@@ -45,7 +45,19 @@ export const make = (sql: SqlClient.SqlClient, { batched }: Statements) => {
     byItemBytes,
     sql,
   ).one;
+  const findLeft = batched("hasLeft", (ids: ReadonlyArray<string>) =>
+    Effect.map(
+      sql<{ order_id: string }>`SELECT order_id FROM archived_orders
+        WHERE order_id = ANY(${ids}::text[])`,
+      (rows) => {
+        const left = new Set(rows.map(({ order_id }) => order_id));
+        return ids.map((id) => left.has(id));
+      },
+    ),
+  ).one;
   return {
+    hasLeft: (order_id: string) =>
+      isOrderId(order_id) ? findLeft(order_id) : Effect.succeed(false),
     findLarge,
     find: (order_id: string) =>
       isOrderId(order_id)

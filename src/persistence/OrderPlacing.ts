@@ -1,12 +1,13 @@
 /** Takes orders in. What is new is stored once, whatever comes again. */
 import { type DateTime, Effect, Option } from "effect";
-import type { SqlClient } from "effect/sql";
+import type { SqlClient, SqlError } from "effect/sql";
 import type { NewOrder, Order } from "../domain/Order.ts";
 import type { Partition } from "../domain/Partition.ts";
-import type {
-  Placement,
-  Placing,
-  RepositoryUnavailable,
+import {
+  OrderHasLeft,
+  type Placement,
+  type Placing,
+  type RepositoryUnavailable,
 } from "./OrderRepository.ts";
 import {
   at,
@@ -15,7 +16,7 @@ import {
   type LargeOrder,
   smallOrderColumns,
 } from "./OrderRow.ts";
-import { itemBytesMax, type Statements } from "./Statements.ts";
+import { isMeanwhile, itemBytesMax, type Statements } from "./Statements.ts";
 
 /** An order on its way in, with its items as JSON. */
 export interface Written extends Placing {
@@ -27,6 +28,22 @@ export interface Stored {
   readonly order: Order | LargeOrder;
   readonly isNew: boolean;
 }
+
+/** It was placed before, was done, and has left the table. */
+export interface Archived {
+  /** Whether what was placed then said the same. */
+  readonly isSame: boolean;
+}
+
+/** How often a statement is sent anew for that; each time others may do it. */
+const anewMax = 5;
+
+/** As far as the statement's snapshot shows what is stored or archived. */
+const passedOver = `
+  AND ((SELECT NOT is_called FROM order_archive_claims)
+    OR NOT EXISTS (
+      SELECT FROM archived_orders AS a WHERE a.order_id = given.order_id))
+  ON CONFLICT (order_id) DO NOTHING`;
 
 /** An order that has just been placed. */
 export const placed = (order: NewOrder, created_at: DateTime.Utc): Order => ({
@@ -80,8 +97,11 @@ export const make = (
    * A number of the log is taken once the transaction has its id, which the
    * condition sees to: `LogHorizon` counts on it.
    *
+   * Once all rows are in, which `m` sees to, archived ids are looked for: it
+   * fails if there is one (`isMeanwhile`, `migrations/0004_archive.ts`).
+   *
    * @param taken what becomes of those whose id is taken: they are passed over,
-   * or all of them fail
+   * archived ones as the snapshot shows them; or all of them fail
    */
   const insertNew = (
     client: SqlClient.SqlClient,
@@ -102,12 +122,16 @@ export const make = (
           ${given.map((_) => _.partition)}::smallint[]
         ) AS given (order_id, user_id, item_ids, total_amount, partition)
         WHERE pg_current_xact_id() IS NOT NULL
-        ${client.literal(
-          taken === "passed over" ? "ON CONFLICT (order_id) DO NOTHING" : "",
-        )}
+        ${client.literal(taken === "passed over" ? passedOver : "")}
         RETURNING order_id, user_id, created_at, NULL AS was,
           status AS became, 0::float8 AS seconds`,
-      selected: client.literal("order_id, created_at"),
+      selected: client.literal(`order_id, created_at,
+        (SELECT CASE
+          WHEN (SELECT is_called FROM order_archive_claims WHERE m.placed > 0)
+          THEN none_archived(m.ids) END
+        FROM (
+          SELECT count(*) AS placed, array_agg(order_id) AS ids FROM moved
+        ) AS m)`),
       told: { type: "order.placed" },
     });
 
@@ -121,6 +145,35 @@ export const make = (
     return rows.map(decodeSmallOrder);
   });
 
+  /** Those of them that have left the table. */
+  const findArchived = (
+    client: SqlClient.SqlClient,
+    given: ReadonlyArray<Written>,
+  ): Effect.Effect<ReadonlyMap<Written, Archived>, SqlError.SqlError> => {
+    if (given.length === 0) return Effect.succeed(new Map());
+    return Effect.map(
+      client<{ nth: bigint; is_same: boolean }>`
+        SELECT given.nth,
+          a.digest = order_digest(given.user_id, total_amount, item_ids::json)
+            AS is_same
+        FROM unnest(
+          ${given.map((_) => _.order.order_id)}::text[],
+          ${given.map((_) => _.order.user_id)}::text[],
+          ${given.map((_) => _.items)}::text[],
+          ${given.map((_) => String(_.order.total_amount))}::numeric[]
+        ) WITH ORDINALITY
+          AS given (order_id, user_id, item_ids, total_amount, nth)
+        JOIN archived_orders AS a ON a.order_id = given.order_id`,
+      (rows) =>
+        new Map(
+          rows.map(({ is_same, nth }) => [
+            given[Number(nth) - 1] as Written,
+            { isSame: is_same },
+          ]),
+        ),
+    );
+  };
+
   const insertAll = Effect.fnUntraced(function* (
     placings: ReadonlyArray<Written>,
   ) {
@@ -128,7 +181,10 @@ export const make = (
     const given = firstOfEach(placings);
     const first = new Map(given.map((_) => [_.order.order_id as string, _]));
     const stored = new Map<string, Stored>();
-    for (const row of yield* insertNew(sql, given, "passed over")) {
+    const inserted = yield* insertNew(sql, given, "passed over").pipe(
+      Effect.retry({ while: isMeanwhile, times: anewMax }),
+    );
+    for (const row of inserted) {
       const placing = first.get(row.order_id);
       if (placing === undefined) continue;
       stored.set(row.order_id, {
@@ -144,7 +200,11 @@ export const make = (
         stored.set(order.order_id, { order, isNew: false });
       }
     }
-    return placings.map((placing): Stored => {
+    const gone = placings.filter(({ order }) => !stored.has(order.order_id));
+    const archived = yield* findArchived(sql, gone);
+    return placings.map((placing): Stored | Archived => {
+      const left = archived.get(placing);
+      if (left !== undefined) return left;
       const { order_id } = placing.order;
       const placement = stored.get(order_id);
       if (placement === undefined) {
@@ -169,12 +229,17 @@ export const make = (
     const item_bytes = placing.items.length;
     return Effect.flatMap(
       batch.one(placing),
-      ({ isNew, order }): Effect.Effect<Placement, RepositoryUnavailable> =>
-        isLarge(order)
+      (
+        stored,
+      ): Effect.Effect<Placement, RepositoryUnavailable | OrderHasLeft> => {
+        if ("isSame" in stored) return Effect.fail(new OrderHasLeft(stored));
+        const { isNew, order } = stored;
+        return isLarge(order)
           ? Effect.map(read(order), (order) => ({ order, isNew, item_bytes }))
-          : Effect.succeed({ order, isNew, item_bytes }),
+          : Effect.succeed({ order, isNew, item_bytes });
+      },
     );
   };
 
-  return { insert, insertNew, findStored, batch, read };
+  return { insert, insertNew, findStored, findArchived, batch, read };
 };

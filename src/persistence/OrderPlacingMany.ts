@@ -3,6 +3,7 @@ import { Effect, Result } from "effect";
 import type { SqlClient, SqlError } from "effect/sql";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
 import {
+  type Archived,
   firstOfEach,
   type OrderPlacing,
   placed,
@@ -12,13 +13,15 @@ import {
 } from "./OrderPlacing.ts";
 import {
   type AnswerEach,
+  OrderHasLeft,
   type Placement,
   type PlacementOfMany,
   type Placing,
   RepositoryUnavailable,
+  type Taken,
 } from "./OrderRepository.ts";
 import { at, isLarge, type LargeOrder } from "./OrderRow.ts";
-import { itemBytesMax, type Statements } from "./Statements.ts";
+import { isMeanwhile, itemBytesMax, type Statements } from "./Statements.ts";
 
 /** How often orders that others place at the same moment are looked at anew. */
 const looksMax = 5;
@@ -59,13 +62,15 @@ const pieces = (
 export const make = (
   apart: SqlClient.SqlClient,
   { answer }: Statements,
-  { batch, findStored, insertNew, read }: OrderPlacing,
+  { batch, findArchived, findStored, insertNew, read }: OrderPlacing,
 ) => {
   /** What is stored, read where it may be what was given. */
   const readIfSame = (
     placing: Written,
-    { isNew, order }: Stored,
-  ): Effect.Effect<PlacementOfMany, RepositoryUnavailable> => {
+    stored: Stored | Archived,
+  ): Effect.Effect<PlacementOfMany, RepositoryUnavailable | OrderHasLeft> => {
+    if ("isSame" in stored) return Effect.fail(new OrderHasLeft(stored));
+    const { isNew, order } = stored;
     const item_bytes = placing.items.length;
     if (!isLarge(order)) return Effect.succeed({ order, isNew, item_bytes });
     return maySame(placing, order)
@@ -73,7 +78,7 @@ export const make = (
       : Effect.succeed({ order: undefined, isNew, item_bytes });
   };
 
-  type Answers = AnswerEach<PlacementOfMany>;
+  type Answers = AnswerEach<PlacementOfMany, OrderHasLeft>;
 
   const insertPiece = (
     piece: ReadonlyArray<Written>,
@@ -112,20 +117,25 @@ export const make = (
     return answers;
   });
 
-  /** Indexes of those that are not what is stored, or comes first, under their id. */
+  /** Those that are not what is stored, or comes first, under their id. */
   const takenAmong = (
     placings: ReadonlyArray<Written>,
     stored: ReadonlyMap<string, Order | LargeOrder>,
-  ): ReadonlyArray<number> => {
+    archived: ReadonlyMap<Written, Archived>,
+  ): ReadonlyArray<Taken> => {
     const first = new Map<string, NewOrder>();
-    return placings.flatMap(({ order }, index) => {
+    return placings.flatMap((placing, index): ReadonlyArray<Taken> => {
+      if (archived.has(placing)) return [{ index, by: "archived" }];
+      const { order } = placing;
       const { order_id } = order;
       const other = stored.get(order_id) ?? first.get(order_id);
       if (other === undefined) {
         first.set(order_id, order);
         return [];
       }
-      return !isUnread(other) && sameContent(order, other) ? [] : [index];
+      return !isUnread(other) && sameContent(order, other)
+        ? []
+        : [{ index, by: "other content" }];
     });
   };
 
@@ -151,19 +161,20 @@ export const make = (
     );
   });
 
-  /** Takes in all that are new, or says that others have taken one of the ids. */
+  /** Takes in all that are new, or says that one of the ids is not free. */
   const insertTogether = (given: ReadonlyArray<Written>) =>
     given.length === 0
       ? Effect.succeed([])
       : Effect.catchIf(
           insertNew(apart, given, "fail all"),
-          ({ reason }: SqlError.SqlError) => reason._tag === "UniqueViolation",
+          (error: SqlError.SqlError) =>
+            error.reason._tag === "UniqueViolation" || isMeanwhile(error),
           () => Effect.succeed("taken" as const),
         );
 
   /**
    * Looks, and takes in all that are new by one statement, which fails as a
-   * whole if one of the ids was taken meanwhile: then it looks again. So there
+   * whole if one of the ids was taken or archived meanwhile: then it looks again. So there
    * is no transaction over several statements.
    */
   const insertAllOrNone = Effect.fnUntraced(function* (
@@ -172,7 +183,14 @@ export const make = (
     const all = placings.map(written);
     for (let looks = 0; looks < looksMax; looks += 1) {
       const stored = yield* findAll(all);
-      const taken = takenAmong(all, stored);
+      // Only what is not stored may have been archived.
+      const archived = yield* answer(
+        findArchived(
+          apart,
+          all.filter(({ order }) => !stored.has(order.order_id)),
+        ),
+      );
+      const taken = takenAmong(all, stored, archived);
       if (taken.length > 0) return Result.fail(taken);
       const given = firstOfEach(
         all.filter(({ order }) => !stored.has(order.order_id)),

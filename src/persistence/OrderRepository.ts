@@ -40,6 +40,21 @@ export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavaila
   }
 }
 
+/** An order of this id was placed, done, and has left the table. */
+export class OrderHasLeft extends Schema.TaggedError<OrderHasLeft>()(
+  "OrderHasLeft",
+  {
+    /** Whether it said the same as the one that is placed now. */
+    isSame: Schema.Boolean,
+  },
+) {}
+
+/** One of many orders that are placed together, the id of which is taken. */
+export interface Taken {
+  readonly index: number;
+  readonly by: "archived" | "other content";
+}
+
 /** What came of placing an order: it is new, or its id was there before. */
 export interface Placement {
   readonly order: Order;
@@ -171,6 +186,8 @@ export interface OrderPage {
 export interface OrderTally {
   /** Orders ever taken in; the counts together, if none was lost. */
   readonly accepted: number;
+  /** Of them, those that have left the table; the counts have them, too. */
+  readonly archived: number;
   readonly counts: Readonly<Record<OrderStatus, number>>;
   /** How often an order became FAILED; one that was retried may have twice. */
   readonly failures: number;
@@ -181,11 +198,14 @@ export interface OrderTally {
 }
 
 /** How far a count of all orders has come. What it holds is its maker's. */
-export type CountPlace = PageEnd;
+export interface CountPlace extends PageEnd {
+  /** What had left the table by then; left out: nothing yet. */
+  readonly batch?: bigint;
+}
 
 /** A step of a count of all orders. */
 export type Counted = {
-  /** Orders counted in this step. */
+  /** Orders counted in this step, less those counted before that have left. */
   readonly orders: number;
 } & (
   | {
@@ -194,7 +214,7 @@ export type Counted = {
     }
   | {
       readonly next: undefined;
-      /** Orders ever taken in, as of the same moment. */
+      /** Orders ever taken in that have not left, as of the same moment. */
       readonly accepted: number;
     }
 );
@@ -255,31 +275,36 @@ export interface Release extends Attempt {
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
 
 /** What came of each, in the order asked: one may fail and others succeed. */
-export type AnswerEach<A> = ReadonlyArray<
-  Result.Result<A, RepositoryUnavailable>
+export type AnswerEach<A, E = never> = ReadonlyArray<
+  Result.Result<A, E | RepositoryUnavailable>
 >;
 
 export class OrderRepository extends Context.Service<
   OrderRepository,
   {
     /** Takes an order in as PENDING, due at once; never changes a stored one. */
-    insert(order: NewOrder, partition: Partition): Answer<Placement>;
+    insert(
+      order: NewOrder,
+      partition: Partition,
+    ): Effect.Effect<Placement, RepositoryUnavailable | OrderHasLeft>;
     /**
      * The same for many, each on its own. Where an id is given twice, the first
      * is new. A few hundred at once, at most.
      */
     insertMany(
       placings: ReadonlyArray<Placing>,
-    ): Effect.Effect<AnswerEach<PlacementOfMany>>;
+    ): Effect.Effect<AnswerEach<PlacementOfMany, OrderHasLeft>>;
     /**
-     * The same for all or none: it fails with the indexes of those whose ids are
-     * taken by orders with other content, and then takes in none. A few hundred
-     * at once, at most, with items of a few mebibytes.
+     * The same for all or none: it fails with those whose ids are taken, and
+     * then takes in none. A few hundred at once, at most, with items of a few
+     * mebibytes.
      */
     insertAllOrNone(
       placings: ReadonlyArray<Placing>,
-    ): Answer<Result.Result<ReadonlyArray<Placement>, ReadonlyArray<number>>>;
+    ): Answer<Result.Result<ReadonlyArray<Placement>, ReadonlyArray<Taken>>>;
     find(order_id: string): Answer<Option.Option<Order>>;
+    /** Whether an order of this id was there, and has left the table. */
+    hasLeft(order_id: string): Answer<boolean>;
     /**
      * What became of an order, oldest first: of its attempts and changes the
      * latest `historyMax`. None if there is no such order.
@@ -293,9 +318,11 @@ export class OrderRepository extends Context.Service<
     /**
      * Goes on counting the orders themselves: as many as `limit`, at the cost
      * of that many. The count ends with what is as young as a statement may
-     * be, so that none appears behind it.
+     * be, so that none appears behind it. Where that is too much, a step comes
+     * no further: ask again later.
      */
     count(after: CountPlace | undefined, limit: number): Answer<Counted>;
+    /** Whether no order was ever taken in, but for those that were lost. */
     readonly isEmpty: Answer<boolean>;
 
     /** Takes a partition over: from now on its former owner begins nothing. */

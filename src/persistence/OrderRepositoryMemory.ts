@@ -30,6 +30,8 @@ import {
   ThisInstance,
   WritesEvents,
 } from "./EventLog.ts";
+import { OrderArchive } from "./OrderArchive.ts";
+import * as OrderArchiveMemory from "./OrderArchiveMemory.ts";
 import {
   type Attempt,
   type Beginning,
@@ -38,14 +40,16 @@ import {
   historyMax,
   type LogPlace,
   type OpenOrder,
+  OrderHasLeft,
   type OrderQuery,
   OrderRepository,
   type Placement,
   type Placing,
   pageBytesMax,
+  type Taken,
 } from "./OrderRepository.ts";
 
-interface Row {
+export interface Row {
   readonly order: Order;
   readonly seq: bigint;
   readonly partition: Partition;
@@ -126,6 +130,11 @@ const make = Effect.gen(function* () {
     });
 
   const rows = new Map<string, Row>();
+  /** How many rows there ever were, and those that have left. */
+  let accepted = 0;
+  const left = OrderArchiveMemory.make(rows, (order_id) =>
+    histories.delete(order_id),
+  );
   let processingSeconds = 0;
   let failures = 0;
 
@@ -315,11 +324,16 @@ const make = Effect.gen(function* () {
   const insert = (
     now: DateTime.Utc,
     { order, partition }: Placing,
-  ): Placement => {
+  ): Result.Result<Placement, OrderHasLeft> => {
     const item_bytes = itemBytesOf(order);
     const stored = rows.get(order.order_id);
     if (stored !== undefined) {
-      return { order: stored.order, isNew: false, item_bytes };
+      return Result.succeed({ order: stored.order, isNew: false, item_bytes });
+    }
+    const archived = left.orders.get(order.order_id);
+    if (archived !== undefined) {
+      const isSame = sameContent(order, archived.order);
+      return Result.fail(new OrderHasLeft({ isSame }));
     }
     const placed: Order = {
       ...order,
@@ -332,7 +346,8 @@ const make = Effect.gen(function* () {
       next_attempt_at: null,
       last_error: null,
     };
-    const seq = BigInt(rows.size + 1);
+    accepted += 1;
+    const seq = BigInt(accepted);
     const row = {
       ...{ order: placed, seq, partition, item_bytes },
       due_at: undefined,
@@ -340,35 +355,48 @@ const make = Effect.gen(function* () {
     };
     rows.set(order.order_id, row);
     tell("order.placed", row);
-    return { order: placed, isNew: true, item_bytes };
+    return Result.succeed({ order: placed, isNew: true, item_bytes });
   };
 
   const repository = OrderRepository.of({
     insert: (order, partition) =>
-      Effect.map(DateTime.now, (now) => insert(now, { order, partition })),
+      Effect.flatMap(DateTime.now, (now) =>
+        Effect.fromResult(insert(now, { order, partition })),
+      ),
     insertMany: (placings) =>
       Effect.map(DateTime.now, (now) =>
-        placings.map((placing) => {
-          const placement = insert(now, placing);
-          const isOther = placement.item_bytes !== itemBytesOf(placement.order);
-          return Result.succeed(
-            isOther ? { ...placement, order: undefined } : placement,
-          );
-        }),
+        placings.map((placing) =>
+          Result.map(insert(now, placing), (placement) => {
+            const isOther =
+              placement.item_bytes !== itemBytesOf(placement.order);
+            return isOther ? { ...placement, order: undefined } : placement;
+          }),
+        ),
       ),
     insertAllOrNone: (placings) =>
       Effect.map(DateTime.now, (now) => {
         const first = new Map<string, NewOrder>();
-        const taken = placings.flatMap(({ order }, index) => {
-          const { order_id } = order;
-          const other = rows.get(order_id)?.order ?? first.get(order_id);
-          if (other === undefined) first.set(order_id, order);
-          return sameContent(order, other ?? order) ? [] : [index];
-        });
+        const taken = placings.flatMap(
+          ({ order }, index): ReadonlyArray<Taken> => {
+            const { order_id } = order;
+            if (left.orders.has(order_id)) return [{ index, by: "archived" }];
+            const other = rows.get(order_id)?.order ?? first.get(order_id);
+            if (other === undefined) first.set(order_id, order);
+            return sameContent(order, other ?? order)
+              ? []
+              : [{ index, by: "other content" }];
+          },
+        );
         return taken.length > 0
           ? Result.fail(taken)
-          : Result.succeed(placings.map((placing) => insert(now, placing)));
+          : Result.succeed(
+              placings.flatMap((placing) => {
+                const placed = insert(now, placing);
+                return Result.isSuccess(placed) ? [placed.success] : [];
+              }),
+            );
       }),
+    hasLeft: (order_id) => Effect.sync(() => left.orders.has(order_id)),
     find: (order_id) =>
       Effect.sync(() =>
         Option.map(
@@ -417,6 +445,7 @@ const make = Effect.gen(function* () {
         OrderStatus.literals.map((status) => [status, 0]),
       ) as Record<OrderStatus, number>;
       let oldest: number | undefined;
+      for (const { order } of left.orders.values()) counts[order.status] += 1;
       for (const { order } of rows.values()) {
         counts[order.status] += 1;
         const created = order.created_at.epochMilliseconds;
@@ -425,7 +454,8 @@ const make = Effect.gen(function* () {
         }
       }
       return {
-        accepted: rows.size,
+        accepted,
+        archived: left.orders.size,
         counts,
         failures,
         processingSeconds,
@@ -437,18 +467,23 @@ const make = Effect.gen(function* () {
     }),
     count: (after, limit) =>
       Effect.sync(() => {
-        const left = Array.from(rows.values()).filter(
+        const ahead = Array.from(rows.values()).filter(
           (row) => row.seq > (after?.seq ?? 0n),
         );
-        const last = left[limit - 1];
+        const gone = after === undefined ? 0 : left.since(after);
+        const last = ahead[limit - 1];
         return last === undefined
-          ? { orders: left.length, next: undefined, accepted: rows.size }
+          ? {
+              orders: ahead.length - gone,
+              next: undefined,
+              accepted: rows.size,
+            }
           : {
-              orders: limit,
-              next: { seq: last.seq },
+              orders: limit - gone,
+              next: { seq: last.seq, batch: left.batch() },
             };
       }),
-    isEmpty: Effect.sync(() => rows.size === 0),
+    isEmpty: Effect.sync(() => accepted === 0),
 
     claim: (partition) =>
       Effect.sync(() => {
@@ -458,7 +493,7 @@ const make = Effect.gen(function* () {
       }),
     readLog: (partition, after, limit) =>
       Effect.sync(() => {
-        const settledTo = BigInt(rows.size);
+        const settledTo = BigInt(accepted);
         const ahead = openIn(partition).filter(
           ({ due_at, seq }) => seq > after && due_at === undefined,
         );
@@ -616,6 +651,7 @@ const make = Effect.gen(function* () {
   });
   return Context.make(OrderRepository, repository).pipe(
     Context.add(EventLog, eventLog),
+    Context.add(OrderArchive, left.archive),
   );
 });
 

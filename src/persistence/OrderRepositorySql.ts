@@ -13,6 +13,7 @@
  *     OrderMoves        what goes with every change: statistics, events, history
  *     OrderStatistics   counts, changed with the orders
  *     OrderCount        counts the orders themselves
+ *     OrderArchiveSql   lets orders leave the table
  *     EventLogSql       what happened, to be read in its order
  *     Statements        how all of these are run
  *
@@ -25,6 +26,8 @@ import { Connections } from "./Connections.ts";
 import * as EventDays from "./EventDays.ts";
 import { EventLog, ThisInstance, WritesEvents } from "./EventLog.ts";
 import * as EventLogSql from "./EventLogSql.ts";
+import { OrderArchive } from "./OrderArchive.ts";
+import * as OrderArchiveSql from "./OrderArchiveSql.ts";
 import * as OrderAttempts from "./OrderAttempts.ts";
 import * as OrderChanges from "./OrderChanges.ts";
 import * as OrderCount from "./OrderCount.ts";
@@ -63,7 +66,7 @@ const make = Effect.gen(function* () {
     untilWritten: written.await,
   });
   const lists = yield* Semaphore.make(listsMax);
-  const { find, findLarge } = OrderFinding.make(reading, statements);
+  const { find, findLarge, hasLeft } = OrderFinding.make(reading, statements);
   const { horizon, ...log } = OrderLog.make(
     working,
     statements,
@@ -79,6 +82,7 @@ const make = Effect.gen(function* () {
     ...OrderAttempts.make(working, statements),
     ...OrderChanges.make(apart, statements),
     find,
+    hasLeft,
     history: OrderHistory.make(reading, statements),
     list: Effect.fn("OrderRepository.list")((query: OrderQuery) =>
       answer(lists.withPermit(OrderPages.read(reading, query))),
@@ -92,13 +96,15 @@ const make = Effect.gen(function* () {
     ),
     isEmpty: answer(
       Effect.map(
-        reading`SELECT 1 FROM orders ORDER BY seq LIMIT 1`,
+        reading`(SELECT 1 FROM orders ORDER BY seq LIMIT 1)
+          UNION ALL (SELECT 1 FROM archived_orders ORDER BY order_id LIMIT 1)`,
         (rows) => rows.length === 0,
       ),
     ),
   });
   return Context.make(OrderRepository, repository).pipe(
     Context.add(EventLog, eventLog),
+    Context.add(OrderArchive, OrderArchiveSql.make(apart, statements)),
   );
 });
 

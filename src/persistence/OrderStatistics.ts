@@ -11,10 +11,12 @@ import type { OrderTally } from "./OrderRepository.ts";
 /** Slots of the statistics; see `migrations/0001_orders.ts`. */
 const statisticsSlots = 64;
 
+/** Concurrent transactions add to different rows: none waits for another. */
+export const anySlot = () => Math.floor(Math.random() * statisticsSlots);
+
 /** Counts the orders of `moved` (`OrderMoves`), beside whatever moved them. */
 export const counting = (sql: SqlClient.SqlClient): Statement.Fragment => {
-  // Concurrent transactions add to different rows: none waits for another.
-  const slot = Math.floor(Math.random() * statisticsSlots);
+  const slot = anySlot();
   return sql`
     UPDATE order_statistics AS s SET
       accepted = s.accepted + d.accepted,
@@ -45,6 +47,7 @@ export const counting = (sql: SqlClient.SqlClient): Statement.Fragment => {
 
 interface TallyRow {
   readonly accepted: number;
+  readonly archived: number;
   readonly pending: number;
   readonly processing: number;
   readonly completed: number;
@@ -60,6 +63,7 @@ interface TallyRow {
 
 const tallyOf = (row: TallyRow | undefined): OrderTally => ({
   accepted: row?.accepted ?? 0,
+  archived: row?.archived ?? 0,
   counts: {
     PENDING: row?.pending ?? 0,
     PROCESSING: row?.processing ?? 0,
@@ -92,6 +96,7 @@ export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
         FROM (
           SELECT
             sum(accepted)::float8 AS accepted,
+            sum(archived)::float8 AS archived,
             sum(pending)::float8 AS pending,
             sum(processing)::float8 AS processing,
             sum(completed)::float8 AS completed,

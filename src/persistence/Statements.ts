@@ -77,6 +77,13 @@ const isOurFault = ({ reason }: SqlError.SqlError): boolean => {
   );
 };
 
+/**
+ * An order left the table, or was changed, while the statement was under way:
+ * it has done nothing (`migrations/0004_archive.ts`).
+ */
+export const isMeanwhile = ({ reason }: SqlError.SqlError): boolean =>
+  (reason.cause as { code?: unknown } | undefined)?.code === "OA001";
+
 /** Asking again would fail again. */
 const isDefect = (error: SqlError.SqlError): boolean => {
   switch (error.reason._tag) {

@@ -29,6 +29,8 @@ export const sessionSettings = {
   jit: "off",
   max_parallel_workers_per_gather: "0",
   synchronous_commit: "on",
+  // A statement sees what was committed when it began: much is built on that.
+  default_transaction_isolation: "read committed",
   statement_timeout: "15000",
   lock_timeout: "2000",
   idle_in_transaction_session_timeout: "60000",

@@ -1,6 +1,13 @@
 /** The client as others get it: packed, installed, compiled against, and run. */
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import {
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -148,7 +155,7 @@ describe("the packed client", () => {
     });
   });
 
-  it("holds the contract, the client and their words, and no more", async () => {
+  it("holds the contract, the client, the command and their words, and no more", async () => {
     const files = (await readdir(installed, { recursive: true })).filter(
       (name) => /\.|LICENSE/.test(name),
     );
@@ -160,23 +167,34 @@ describe("the packed client", () => {
       join("client", "OrderClient.js"),
       join("client", "OrderClient.d.ts"),
       join("domain", "Order.d.ts"),
+      "ordersCommand.js",
+      join("cli", "Orders.js"),
+      join("platform", "NodeCommand.js"),
+      join("platform", "NodeMachine.js"),
     ]) {
       assert.include(files, needed);
     }
     const expected =
-      /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|(api|client|domain)[\\/]\w+(\.d\.ts|\.js))$/;
+      /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|(ordersCommand|platform[\\/]Node(Command|Machine)|(api|client|cli|domain)[\\/]\w+)(\.d\.ts|\.js))$/;
     assert.isEmpty(files.filter((name) => !expected.test(name)));
   });
 
-  it("imports only effect", async () => {
+  it("imports only effect, and its command Node's own modules", async () => {
     const files = await readdir(installed, { recursive: true });
     const imports = new Set<string>();
+    const ofNode = new Set<string>();
     for (const name of files.filter((name) => name.endsWith(".js"))) {
       const source = await readFile(join(installed, name), "utf8");
       for (const [, from] of source.matchAll(/\bfrom "([^"]+)"/g)) {
-        if (from !== undefined) imports.add(from);
+        if (from === undefined) continue;
+        if (from.startsWith("node:")) ofNode.add(name);
+        else imports.add(from);
       }
     }
+    assert.sameMembers(
+      [...ofNode],
+      ["ordersCommand.js", join("platform", "NodeMachine.js")],
+    );
     assert.include([...imports], "effect/http-api");
     assert.isEmpty(
       [...imports].filter(
@@ -219,4 +237,21 @@ describe("the packed client", () => {
     const placed = await fetch(`${service.url}/api/orders/ORD001/`);
     assert.strictEqual(placed.status, 200);
   }, 60_000);
+
+  it("has the command, which runs with nothing but effect", async () => {
+    const command = join(directory, "node_modules/.bin/orders");
+    const env = { PATH: process.env.PATH ?? "", ORDERS_URL: service.url };
+    const orders = async (...args: ReadonlyArray<string>) =>
+      (await run(process.execPath, [command, ...args], { env })).stdout;
+    const placed = await orders(
+      ...["place", "--id", "BIN1", "--user", "U", "--item", "I"],
+      ...["--amount", "9.90"],
+    );
+    assert.strictEqual(JSON.parse(placed).total_amount, 9.9);
+    assert.match(await orders("--version"), /^orders \d+\.\d+\.\d+\n$/);
+    assert.include(await orders("import", "--help"), "--rejects");
+    // As a shell finds it: by its first line, and its right to be run.
+    assert.match(await readFile(command, "utf8"), /^#!\/usr\/bin\/env node\n/);
+    assert.notStrictEqual((await stat(command)).mode & 0o111, 0);
+  }, 30_000);
 });

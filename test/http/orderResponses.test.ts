@@ -7,8 +7,8 @@ import {
   TotalAmount,
   UserId,
 } from "../../src/domain/Order.ts";
+import { toJson } from "../../src/domain/OrderJson.ts";
 import { OrderStatus } from "../../src/domain/OrderStatus.ts";
-import { toJson } from "../../src/http/OrderResponses.ts";
 
 const encode = Schema.encodeSync(Order);
 

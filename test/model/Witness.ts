@@ -185,7 +185,12 @@ export class Witness {
     const { order_id } = order;
     if (isLate) this.#commits.hold(order_id);
     const placement = this.#ask(
-      this.#repository.insert(order, partition as never),
+      // Nothing ever leaves the table here.
+      Effect.catchTag(
+        this.#repository.insert(order, partition as never),
+        "OrderHasLeft",
+        Effect.die,
+      ),
     );
     const isNew = this.reference.insert(
       order_id,

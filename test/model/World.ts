@@ -366,6 +366,12 @@ const make = Effect.fnUntraced(function* (
     insertAllOrNone: () => Effect.die("no batch is placed in this world"),
     find: (order_id) =>
       call(process, "read", () => () => witness.read((_) => _.find(order_id))),
+    hasLeft: (order_id) =>
+      call(
+        process,
+        "read",
+        () => () => witness.read((_) => _.hasLeft(order_id)),
+      ),
     history: (order_id) =>
       call(
         process,
@@ -667,7 +673,10 @@ const make = Effect.fnUntraced(function* (
     return ask(step.order, (orders, process) =>
       Effect.gen(function* () {
         const placed = yield* Effect.result(orders.place(order));
-        if (Result.isFailure(placed) && placed.failure._tag !== "OrderConflict")
+        if (
+          Result.isFailure(placed) &&
+          placed.failure._tag === "RepositoryUnavailable"
+        )
           return yield* placed.failure;
         const kept = witness.reference.orders.get(order_id)?.content;
         const isTheSame = kept === String(order.total_amount);

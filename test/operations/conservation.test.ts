@@ -34,6 +34,7 @@ const checked = ({
           Layer.mock(OrderRepository, {
             tally: Effect.succeed({
               accepted,
+              archived: 0,
               counts,
               failures: 0,
               processingSeconds: 0,

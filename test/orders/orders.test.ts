@@ -42,6 +42,7 @@ describe("the metrics of orders", () => {
               Layer.mock(OrderRepository, {
                 tally: Effect.succeed({
                   accepted: 3,
+                  archived: 0,
                   counts: {
                     PENDING: -1,
                     PROCESSING: 0,

@@ -127,7 +127,9 @@ export const manyPlacingsSuite = <R>({
           const other = known.get(order.order_id);
           isNew.push(other === undefined);
           if (other === undefined) known.set(order.order_id, order);
-          return keyOf(other ?? order) === keyOf(order) ? [] : [index];
+          return keyOf(other ?? order) === keyOf(order)
+            ? []
+            : [{ index, by: "other content" as const }];
         });
         const answer = yield* repository.insertAllOrNone(placings(orders));
         if (taken.length > 0) {
@@ -204,7 +206,7 @@ export const manyPlacingsSuite = <R>({
       for (const answer of answers.filter(Result.isFailure)) {
         assert.deepStrictEqual(
           answer.failure,
-          ids.map((_, index) => index),
+          ids.map((_, index) => ({ index, by: "other content" as const })),
         );
       }
       yield* assertTallyIsCount(repository);

@@ -89,6 +89,37 @@ layer(repositoryLayer, { excludeTestServices: true })(
       }),
     );
 
+    it.effect("waits where too much is not settled, and then goes on", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient;
+        const repository = yield* OrderRepository;
+        yield* filled;
+        const letGo = yield* heldBack("OPEN");
+        const many = 20_001;
+        yield* sql`
+          INSERT INTO orders (order_id, user_id, item_ids, total_amount, partition)
+          SELECT 'NEW' || n, 'U', '[]', 1, 0
+          FROM generate_series(1, ${many}::integer) AS n`;
+        yield* sql`UPDATE order_statistics SET accepted = accepted
+          + ${many}::integer WHERE slot = 1`;
+        let after: CountPlace | undefined;
+        let orders = 0;
+        // What was there before may be settled; what came since is not.
+        for (let steps = 0; steps < 20; steps += 1) {
+          const step = yield* repository.count(after, stepSize);
+          assert.isDefined(step.next);
+          orders += step.orders;
+          after = step.next;
+        }
+        assert.isAtMost(orders, settled);
+        yield* letGo;
+        assert.deepStrictEqual(yield* counted(repository, many), [
+          settled + many + 1,
+          settled + many + 1,
+        ]);
+      }),
+    );
+
     it.effect("misses the row that somebody deleted", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient;

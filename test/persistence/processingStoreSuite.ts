@@ -80,6 +80,7 @@ const tally = (
     FAILED: 4,
     CANCELLED: 5,
   },
+  archived: 0,
   failures: 6,
   processingSeconds: 0,
   oldestPendingSeconds: 7.5,

@@ -2,31 +2,49 @@
 import { Duration, Effect, Layer } from "effect";
 import { SqlClient } from "effect/sql";
 import { Database } from "../../src/persistence/Database.ts";
+import { OrderArchive } from "../../src/persistence/OrderArchive.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import * as Archive from "./orderArchiveSuite.ts";
 import { Subject } from "./orderRepositorySuite.ts";
+
+const make = Effect.gen(function* () {
+  const client = yield* SqlClient.SqlClient;
+  const database = yield* Database;
+  const repository = yield* OrderRepository;
+  const archive = yield* OrderArchive;
+  yield* database.migrated;
+  return {
+    fresh: Effect.gen(function* () {
+      yield* client`TRUNCATE orders CASCADE`;
+      yield* client`UPDATE order_statistics SET accepted = 0, pending = 0, processing = 0,
+        completed = 0, failed = 0, cancelled = 0, failures = 0,
+        processing_seconds = 0, archived = 0`;
+      yield* client`UPDATE partition_owners SET epoch = 0, place = 0`;
+      yield* client`TRUNCATE order_events, order_history, partition_claims,
+        archived_orders, archive_batches, archive_files`;
+      return { repository, archive };
+    }).pipe(Effect.orDie),
+    pass: (time: Duration.Input) =>
+      client`SELECT pg_sleep(${Duration.toSeconds(Duration.fromInputUnsafe(time))}::float8)`.pipe(
+        Effect.orDie,
+      ),
+  };
+});
+
+const repository = OrderRepositorySql.layer.pipe(
+  Layer.provideMerge(Database.layer),
+);
 
 export const sqlSubject = Layer.effect(
   Subject,
-  Effect.gen(function* () {
-    const client = yield* SqlClient.SqlClient;
-    const database = yield* Database;
-    const repository = yield* OrderRepository;
-    yield* database.migrated;
-    return {
-      fresh: Effect.gen(function* () {
-        yield* client`TRUNCATE orders CASCADE`;
-        yield* client`UPDATE order_statistics SET accepted = 0, pending = 0, processing = 0,
-          completed = 0, failed = 0, cancelled = 0, failures = 0,
-          processing_seconds = 0`;
-        yield* client`UPDATE partition_owners SET epoch = 0, place = 0`;
-        yield* client`TRUNCATE order_events, order_history, partition_claims`;
-        return repository;
-      }).pipe(Effect.orDie),
-      pass: (time) =>
-        client`SELECT pg_sleep(${Duration.toSeconds(Duration.fromInputUnsafe(time))}::float8)`.pipe(
-          Effect.orDie,
-        ),
-    };
-  }),
-).pipe(Layer.provide(OrderRepositorySql.layer), Layer.provide(Database.layer));
+  Effect.map(make, ({ fresh, pass }) => ({
+    fresh: Effect.map(fresh, ({ repository }) => repository),
+    pass,
+  })),
+).pipe(Layer.provide(repository));
+
+/** The same, for the suite of what leaves the table. */
+export const sqlArchiveSubject = Layer.effect(Archive.Subject, make).pipe(
+  Layer.provide(repository),
+);

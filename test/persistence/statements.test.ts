@@ -10,6 +10,7 @@ import { Partition } from "../../src/domain/Partition.ts";
 import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { EventLog } from "../../src/persistence/EventLog.ts";
+import { OrderArchive } from "../../src/persistence/OrderArchive.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import { beginOne, completeOne } from "../support/oneOrder.ts";
@@ -358,6 +359,7 @@ const filled = Effect.gen(function* () {
 /** The index each statement is to read orders by; two for a join of both. */
 const statements = Effect.gen(function* () {
   const repository = yield* OrderRepository;
+  const archive = yield* OrderArchive;
   const { orders } = yield* repository.list({ limit: 1 });
   const newest = orders[0]?.created_at as DateTime.Utc;
   const last = (yield* (yield* Recording.Recorder).unrecorded<{
@@ -510,9 +512,43 @@ const statements = Effect.gen(function* () {
       "orders_ended_of_user",
     ],
     tally: [repository.tally, "orders_aside_log", "orders_log"],
-    "count, a step": [repository.count(undefined, 500), "orders_log"],
-    "count, the rest": [repository.count(after, 50), "orders_log"],
-    "is empty": [repository.isEmpty, "orders_log"],
+    "count, a step": [
+      repository.count(undefined, 500),
+      "orders_log",
+      "archive_batches_pkey",
+    ],
+    "count, the rest": [
+      repository.count(after, 50),
+      "orders_log",
+      "archive_batches_pkey",
+    ],
+    "is empty": [repository.isEmpty, "orders_log", "archived_orders_pkey"],
+    "look for what may leave": [
+      archive.look({
+        after: deep.seq,
+        limit: 500,
+        age: Duration.zero,
+        slack: Duration.zero,
+      }),
+      "orders_log",
+    ],
+    "read what leaves": [archive.read(ids), "orders_pkey"],
+    // Nobody has claimed the archive: nothing leaves.
+    "let orders leave": [
+      archive.leave({
+        epoch: -1,
+        orders: ids.map((order_id) => ({
+          order_id,
+          status: "COMPLETED" as const,
+          begun: 1,
+        })),
+        file: { name: "file", bytes: 1 },
+      }),
+      "orders_pkey",
+      "order_history_pkey",
+      "archive_batches_pkey",
+      "archive_files_pkey",
+    ],
   } as const;
 });
 
@@ -546,7 +582,14 @@ const faultsOfPlans = Effect.gen(function* () {
         used.delete("partition_owners_pkey");
         // What was chosen before is changed by its ids.
         const isByIds = statement.text.includes(") AS chosen");
-        const expected = isInsert ? [] : isByIds ? ["orders_pkey"] : indexes;
+        const looksFirst = statement.text.includes("ON CONFLICT");
+        const expected = isInsert
+          ? looksFirst
+            ? ["archived_orders_pkey"]
+            : []
+          : isByIds
+            ? ["orders_pkey"]
+            : indexes;
         if (used.symmetricDifference(new Set(expected)).size > 0) {
           faults.push(
             `${name}: the ${kind} plan reads ${[...used].join(", ")} instead of ${expected.join(", ")}`,

@@ -25,6 +25,34 @@ export const kill: Scenario = {
   },
 };
 
+/** Killed while orders that are done leave the table. */
+export const archiving: Scenario = {
+  name: "archiving",
+  about:
+    "SIGKILL every 2-5 s while orders leave the table after 2 s, into files",
+  rate: ordersASecond,
+  archives: true,
+  recoveryMaxSeconds: 2,
+  run: async (stage) => {
+    const times = stage.amount(8, 2);
+    for (let time = 0; time < times; time += 1) {
+      // Long enough for some to leave before the kill, and as it comes.
+      await stage.pause(2.5, 5);
+      await stage.service.stop("SIGKILL");
+      stage.fault("killed");
+      stage.faultOver(await stage.service.start());
+    }
+    await stage.pause(3, 4);
+  },
+  *demands({ archived, answered }) {
+    yield {
+      demand: "orders have left the table",
+      isMet: archived > answered / 10,
+      found: `${archived} of ${answered}`,
+    };
+  },
+};
+
 /** How long the subscription's receiver is away. */
 const awaySeconds = 60;
 
