@@ -60,7 +60,9 @@ const read = async (signal) => {
     call("orders.metrics", { signal }),
     newest(signal),
   ]);
-  return { total: metrics.status_counts.FAILED, isMore, orders };
+  // Counts go on counting those that were archived.
+  const total = isMore ? metrics.status_counts.FAILED : orders.length;
+  return { total, isMore, orders };
 };
 
 /** @param {{ read: number, isMore: boolean, groups: number }} props */
