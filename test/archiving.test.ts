@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterEach, assert, describe, it } from "vitest";
+import { run } from "./cli/command.ts";
 import { spawnService, startService, until } from "./support/serviceProcess.ts";
 
 const directories: Array<string> = [];
@@ -127,9 +128,25 @@ describe("a service that archives", { timeout: 240_000 }, () => {
     assert.match((await found.json()).detail, /archived/);
     await last.stop();
 
-    // What is in the files is taken in as it is.
+    // An empty service gets them back.
     const other = await startService({ DATA_DIR: await directory() });
-    await placeAll(other.url, lines, 201);
+    let placed = 0;
+    for (const name of (await readdir(archive)).sort()) {
+      const imported = await run({
+        args: ["import", join(archive, name), "--url", other.url],
+      });
+      assert.strictEqual(imported.code, 0, imported.stderr);
+      placed += JSON.parse(imported.stdout).placed;
+    }
+    assert.strictEqual(placed, names.length);
+    const read = async (url: string) =>
+      JSON.parse((await run({ args: ["get", "ORDER7", "--url", url] })).stdout);
+    const archived = lines.map((line) => JSON.parse(line));
+    const { item_ids, total_amount, user_id } = await read(other.url);
+    assert.deepInclude(
+      archived.find(({ order_id }) => order_id === "ORDER7"),
+      { item_ids, total_amount, user_id },
+    );
     await other.stop();
   });
 

@@ -1,5 +1,4 @@
-/** Dead letters by why they failed. Pure, but for the reading of their pages. */
-import { ask, cursorOf } from "./api.js";
+/** Dead letters by why they failed. Pure. */
 
 /** @typedef {import("./orderTable.js").Order} Order */
 
@@ -9,13 +8,6 @@ import { ask, cursorOf } from "./api.js";
  * @property {number} count of those that were read
  * @property {string} newest when the latest of them failed
  */
-
-/** Dead letters that are read, the newest: in pages, each quick. */
-const readMost = 1_000;
-const pageRows = 200;
-
-/** Pages at most: those that match little are short. */
-const pagesMost = 20;
 
 /** When an order became a dead letter: its last change. */
 const failedAt = (/** @type {Order} */ { updated_at }) => updated_at;
@@ -42,25 +34,4 @@ export const groupsOf = (orders) => {
   return [...groups.values()].sort((one, other) =>
     one.newest < other.newest ? 1 : -1,
   );
-};
-
-/**
- * The newest dead letters, and whether there are more.
- *
- * @param {AbortSignal} signal
- */
-export const newest = async (signal) => {
-  /** @type {Array<Order>} */
-  const orders = [];
-  /** @type {string | undefined} */
-  let cursor;
-  for (let page = 0; page < pagesMost; page += 1) {
-    const limit = Math.min(pageRows, readMost - orders.length);
-    const query = { status: "FAILED", limit, cursor };
-    const { answer, next } = await ask("orders.list", { query, signal });
-    orders.push(...answer);
-    cursor = cursorOf(next);
-    if (cursor === undefined || orders.length >= readMost) break;
-  }
-  return { orders, isMore: cursor !== undefined };
 };

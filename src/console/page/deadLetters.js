@@ -2,7 +2,8 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { call } from "./api.js";
-import { groupsOf, newest } from "./deadLetterGroups.js";
+import { groupsOf } from "./deadLetterGroups.js";
+import { newest } from "./deadLetterPages.js";
 import { usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
 import { OrderTable } from "./orderTable.js";
@@ -59,7 +60,9 @@ const read = async (signal) => {
     call("orders.metrics", { signal }),
     newest(signal),
   ]);
-  return { total: metrics.status_counts.FAILED, isMore, orders };
+  // Counts go on counting those that were archived.
+  const total = isMore ? metrics.status_counts.FAILED : orders.length;
+  return { total, isMore, orders };
 };
 
 /** @param {{ read: number, isMore: boolean, groups: number }} props */

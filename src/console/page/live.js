@@ -26,25 +26,69 @@ document.addEventListener("visibilitychange", () =>
  */
 export const sleep = (millis, signal) =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, millis);
-    signal.addEventListener("abort", () => {
+    const done = () => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", done);
       resolve();
-    });
+    };
+    const timer = setTimeout(done, millis);
+    signal.addEventListener("abort", done);
   });
 
 /**
- * When to ask again after `faults` faults in a row, in milliseconds.
+ * When to ask again after `faults` faults in a row (1 and more), in milliseconds.
  *
  * @param {number} millis
  * @param {number} faults
  * @param {Error | undefined} fault
  */
-export const waitOf = (millis, faults, fault) => {
-  if (faults === 0) return millis;
+const waitOf = (millis, faults, fault) => {
   const asked = fault instanceof Problem ? fault.retryAfterSeconds : undefined;
   const grown = Math.max(millis, 1_000) * 2 ** (faults - 1);
   return Math.max((asked ?? 0) * 1_000, Math.min(grown, backoffMost));
+};
+
+/**
+ * Takes one step after the other, none while the connection is lost.
+ *
+ * @param {(signal: AbortSignal) => Promise<number | undefined>} step says how long to wait for the next, in milliseconds; undefined: until it is nudged
+ */
+const stepping = (step) => {
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  let isNudged = false;
+  let wake = () => {};
+  /** @type {(millis: number | undefined) => Promise<void>} */
+  const wait = (millis) =>
+    new Promise((resolve) => {
+      const timer =
+        millis === undefined ? undefined : setTimeout(resolve, millis);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  const run = async () => {
+    while (!signal.aborted) {
+      await whenBack(signal);
+      if (signal.aborted) return;
+      isNudged = false;
+      const millis = await step(signal);
+      // Asked for while it was under way: what came may be older.
+      if (!isNudged && !signal.aborted) await wait(millis);
+    }
+  };
+  run();
+  return {
+    nudge: () => {
+      isNudged = true;
+      wake();
+    },
+    stop: () => {
+      leaving.abort();
+      wake();
+    },
+  };
 };
 
 /**
@@ -83,57 +127,29 @@ export const usePoll = (load, millis, about, isHeld = false) => {
   const done = useRef("");
   useEffect(() => {
     if (!isVisible) return;
-    const leaving = new AbortController();
-    const { signal } = leaving;
-    let isNudged = false;
-    let wake = () => {};
-    nudge.current = () => {
-      isNudged = true;
-      wake();
-    };
-    /** @type {() => Promise<void>} */
-    const nudged = () =>
-      new Promise((resolve) => {
-        wake = resolve;
-        signal.addEventListener("abort", () => resolve());
-      });
-    const run = async () => {
-      let faults = 0;
-      while (!signal.aborted) {
-        await whenBack(signal);
-        if (signal.aborted) return;
-        isNudged = false;
-        if (held.current && done.current === `${asked} ${key}`) {
-          await nudged();
-          continue;
-        }
-        /** @type {Error | undefined} */
-        let fault;
-        try {
-          const data = await latest.current(signal);
-          if (signal.aborted) return;
-          setKnown({ key, data });
-          done.current = `${asked} ${key}`;
-          faults = 0;
-        } catch (error) {
-          if (signal.aborted) return;
-          fault = faultOf(error);
-          faults += 1;
-          setKnown((before) =>
-            before.key === key ? { ...before, fault } : { key, fault },
-          );
-        }
-        // Asked for while it was under way: what came may be older.
-        if (isNudged) continue;
-        if (millis === undefined && faults === 0) await nudged();
-        else {
-          const wait = sleep(waitOf(millis ?? 0, faults, fault), signal);
-          await Promise.race([wait, nudged()]);
-        }
+    const wanted = `${asked} ${key}`;
+    let faults = 0;
+    const steps = stepping(async (signal) => {
+      if (held.current && done.current === wanted) return undefined;
+      try {
+        const data = await latest.current(signal);
+        if (signal.aborted) return undefined;
+        setKnown({ key, data });
+        done.current = wanted;
+        faults = 0;
+        return millis;
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        const fault = faultOf(error);
+        faults += 1;
+        setKnown((before) =>
+          before.key === key ? { ...before, fault } : { key, fault },
+        );
+        return waitOf(millis ?? 0, faults, fault);
       }
-    };
-    run();
-    return () => leaving.abort();
+    });
+    nudge.current = steps.nudge;
+    return steps.stop;
   }, [key, millis, isVisible, asked]);
   useEffect(() => {
     if (!isHeld) nudge.current();

@@ -23,7 +23,7 @@ import { Timeline } from "./timeline.js";
 /** @typedef {import("./orderTable.js").Order} Order */
 
 /** How often it is read, in milliseconds: as it may change, or is final. */
-const pollMillis = { open: 2_000, final: 15_000 };
+const pollMillis = { open: 2_000, final: 15_000, processing: 3_000 };
 const liveMillis = 500;
 
 /** Items that are shown at first. */
@@ -50,6 +50,27 @@ const orderOf = (order_id) => async (/** @type {AbortSignal} */ signal) => {
 };
 
 /**
+ * Why an order waits that has no time for its next attempt.
+ *
+ * @param {{ order: Order }} props
+ */
+const Waiting = ({ order }) => {
+  const { data } = usePoll(
+    (signal) => call("processing.get", { signal }),
+    pollMillis.processing,
+    [],
+  );
+  const length = lengthOf(Math.max(0, secondsSince(order.updated_at)));
+  if (data?.state === "PAUSED") {
+    return html`<p class="box warn">It waits, since ${length}: processing is PAUSED, and no order begins. <a href=${hrefOf("processing")}>Resume it on Processing</a></p>`;
+  }
+  if (data?.receiver?.circuit === "OPEN") {
+    return html`<p class="box warn text">It waits, since ${length}: the receiver is away${data.receiver.last_error === null ? "" : `, ${data.receiver.last_error}`}. <a href=${hrefOf("processing")}>Processing</a></p>`;
+  }
+  return html`<p class="box">It waits for its turn, since ${length}. <a href=${hrefOf("processing")}>Processing</a></p>`;
+};
+
+/**
  * Why it is where it is, and until when.
  *
  * @param {{ order: Order }} props
@@ -59,7 +80,7 @@ const Why = ({ order }) => {
   switch (order.status) {
     case "PENDING":
       return next === null
-        ? html`<p class="box">It waits for its first attempt, or for one that was given back: since ${lengthOf(Math.max(0, secondsSince(order.updated_at)))}. If it stays so, look at <a href="#/processing">Processing</a>.</p>`
+        ? html`<${Waiting} order=${order} />`
         : html`<p class="box warn text">It waits for its next attempt, <${Time} at=${next} /> (${ago(next)})${error === null ? "." : `, because the last one failed: ${error}`}</p>`;
     case "PROCESSING":
       return html`<p class="box">An attempt is under way${order.processing_started_at !== null && html`, since <${Time} at=${order.processing_started_at} />`}.</p>`;

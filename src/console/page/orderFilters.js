@@ -1,5 +1,6 @@
 /** Which orders are listed: as fields, and as it stands in the address. */
 import { html } from "htm/preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { reservedOrderIds, statuses } from "./contract.js";
 import { tell } from "./notice.js";
 import { go, hrefOf, orderHref } from "./router.js";
@@ -55,6 +56,21 @@ const Find = () => {
   </form>`;
 };
 
+/**
+ * A field that is as the address says when that changes; what somebody writes in
+ * it meanwhile stays.
+ *
+ * @param {{ name: string, label: string, value: string, type?: string }} props
+ */
+const Field = ({ label, name, type = "text", value }) => {
+  const ref = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useLayoutEffect(() => {
+    if (ref.current !== null) ref.current.value = value;
+  }, [value]);
+  return html`<div class="field"><label for=${name}>${label}</label>
+    <input id=${name} name=${name} ref=${ref} type=${type} step=${type === "text" ? undefined : "1"} title=${type === "text" ? undefined : `In ${zone}`} autocomplete="off" spellcheck=${false} /></div>`;
+};
+
 /** @param {{ filter: Filter }} props */
 export const Filters = ({ filter }) => {
   /** @param {HTMLFormElement} form */
@@ -74,17 +90,14 @@ export const Filters = ({ filter }) => {
     );
   return html`<div class="filters">
     <${Find} />
-    <form aria-label="Filter orders" onSubmit=${submit} key=${JSON.stringify(filter)}>
+    <form aria-label="Filter orders" onSubmit=${submit}>
       <fieldset class="choice"><legend>Status</legend>${statuses.map(
         (status) =>
           html`<label><input type="checkbox" name="status" value=${status} checked=${filter.status.includes(status)} onChange=${picked} />${status}</label>`,
       )}</fieldset>
-      <div class="field"><label for="user_id">User id</label>
-        <input id="user_id" name="user_id" autocomplete="off" spellcheck=${false} value=${filter.user_id ?? ""} /></div>
-      <div class="field"><label for="created_after">Placed from</label>
-        <input id="created_after" name="created_after" type="datetime-local" step="1" title=${`In ${zone}`} value=${inputOf(filter.created_after ?? null)} /></div>
-      <div class="field"><label for="created_before">Placed before</label>
-        <input id="created_before" name="created_before" type="datetime-local" step="1" title=${`In ${zone}`} value=${inputOf(filter.created_before ?? null)} /></div>
+      <${Field} name="user_id" label="User id" value=${filter.user_id ?? ""} />
+      <${Field} name="created_after" label="Placed from" type="datetime-local" value=${inputOf(filter.created_after ?? null)} />
+      <${Field} name="created_before" label="Placed before" type="datetime-local" value=${inputOf(filter.created_before ?? null)} />
       <button type="submit">Filter</button>
       ${isFiltered(filter) && html`<a class="button quiet" href=${hrefOf("orders")}>Clear filters</a>`}
     </form>

@@ -4,8 +4,9 @@
  */
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, cursorOf } from "./api.js";
+import { ask, cursorOf, urlOf } from "./api.js";
 import { connection } from "./connection.js";
+import { focusHeading } from "./focus.js";
 import { useAtMostEvery, useEvents, usePoll } from "./live.js";
 import { SelectionBar } from "./orderActions.js";
 import { Filters, filterOf, isFiltered } from "./orderFilters.js";
@@ -150,6 +151,17 @@ const None = ({ filter, isOlder }) => {
   </section>`;
 };
 
+/**
+ * All that the filters match, as a file.
+ *
+ * @param {{ filter: import("./orderFilters.js").Filter }} props
+ */
+const Download = ({ filter }) =>
+  ["csv", "ndjson"].map(
+    (format) =>
+      html`<a download=${`orders.${format}`} href=${urlOf("orders.export", { query: { ...filter, format } })}>Download ${format.toUpperCase()}</a>`,
+  );
+
 /** @param {{ address: import("./router.js").Address }} props */
 export const Orders = ({ address }) => {
   const filter = filterOf(address.query);
@@ -161,6 +173,12 @@ export const Orders = ({ address }) => {
   const isHeld = isReading || selected.size > 0 || cursor !== undefined;
   const { count, polled } = useOrders(filter, cursor, isHeld);
   const where = address.query.toString();
+  const before = useRef(cursor);
+  useEffect(() => {
+    // Another page begins at its top.
+    if (before.current !== cursor) focusHeading();
+    before.current = cursor;
+  }, [cursor]);
   useEffect(() => setSelected(new Set()), [where]);
   const { data, fault } = polled;
   const orders = data?.orders ?? [];
@@ -201,6 +219,7 @@ export const Orders = ({ address }) => {
     <nav class="pages" aria-label="Pages of orders">
       ${isOlder && html`<a class="button" href=${hrefOf("orders", { query: { ...filter } })}>Newest</a>`}
       ${data?.older !== undefined && html`<a class="button" href=${hrefOf("orders", { query: { ...filter, cursor: data.older } })}>Older</a>`}
+      <${Download} filter=${filter} />
       ${data !== undefined && html`<span class="faint">${counted(orders.length, "order")} on this page</span>`}
     </nav>`;
 };

@@ -169,9 +169,10 @@ const Charts = ({ history, span }) => {
     [history],
   );
   const range = useMemo(() => {
-    const to = Date.now() / 1000;
+    // The service's clock may be before the reader's.
+    const to = Math.max(Date.now() / 1000, flow?.[0]?.at(-1) ?? 0);
     return [to - spans[span].seconds, to];
-  }, [history, span]);
+  }, [flow, span]);
   if (Chart === undefined || flow === undefined || times === undefined) {
     return html`<div class="charts"><div class="chart empty"></div><div class="chart empty"></div></div>`;
   }

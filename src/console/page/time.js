@@ -65,6 +65,7 @@ export const lengthOf = (seconds) => {
     return `${seconds.toFixed(1)} s`;
   }
   if (seconds < 119.5) return `${Math.round(seconds)} s`;
+  if (seconds < 594) return `${Number((seconds / 60).toFixed(1))} min`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 120) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
