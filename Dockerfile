@@ -23,6 +23,11 @@ RUN --mount=type=cache,target=/root/.npm \
 # `docker compose run --rm test`. All is owned by the user that runs the tests:
 # Vite writes beside its configuration, and PostgreSQL refuses to run as root.
 FROM packages AS test
+# The console is tested in the Chromium of an npm package, which is for x64 and
+# brings its libraries; elsewhere in Debian's.
+RUN if [ "$(dpkg --print-architecture)" != amd64 ]; then \
+      apt-get update && apt-get install --yes --no-install-recommends chromium; \
+    fi
 RUN chown node:node /app
 USER node
 # The dev dependency `node` is for machines with an older Node. The tests are

@@ -15,7 +15,7 @@ const asksFor = ({ headers, text }: File): ReadonlyArray<string> => {
     ? text.matchAll(/\b(?:src|href)\s*=\s*"([^"]*)"/g)
     : type.startsWith("text/css")
       ? text.matchAll(/(?:@import|url\()\s*["']?([^"')]*)/g)
-      : text.matchAll(/\b(?:from|import)\s*\(?\s*["']([^"']+)["']/g);
+      : text.matchAll(/\b(?:from|import)\s*\(?\s*["']([^"'\s=]+)["']/g);
   return Array.from(found, ([, name = ""]) => name).filter(
     (name) => !name.startsWith("data:") && name !== "/docs",
   );
