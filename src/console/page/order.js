@@ -62,12 +62,12 @@ const Waiting = ({ order }) => {
   );
   const length = lengthOf(Math.max(0, secondsSince(order.updated_at)));
   if (data?.state === "PAUSED") {
-    return html`<p class="box warn">It waits, since ${length}: processing is PAUSED, and no order begins. <a href=${hrefOf("processing")}>Resume it on Processing</a></p>`;
+    return html`<p class="box warn">It has waited for ${length}: processing is PAUSED, and no order begins. <a href=${hrefOf("processing")}>Resume it on Processing</a></p>`;
   }
   if (data?.receiver?.circuit === "OPEN") {
-    return html`<p class="box warn text">It waits, since ${length}: the receiver is away${data.receiver.last_error === null ? "" : `, ${data.receiver.last_error}`}. <a href=${hrefOf("processing")}>Processing</a></p>`;
+    return html`<p class="box warn text">It has waited for ${length}: the receiver is away${data.receiver.last_error === null ? "" : `, ${data.receiver.last_error}`}. <a href=${hrefOf("processing")}>Processing</a></p>`;
   }
-  return html`<p class="box">It waits for its turn, since ${length}. <a href=${hrefOf("processing")}>Processing</a></p>`;
+  return html`<p class="box">It has waited for its turn for ${length}. <a href=${hrefOf("processing")}>Processing</a></p>`;
 };
 
 /**
