@@ -52,6 +52,12 @@ const entriesIn = (
     : [];
 };
 
+/**
+ * Lists are in the order of numbers; a statement has its number a moment after
+ * its time, and another may be in between.
+ */
+const orderMillis = 1_000;
+
 export class Book {
   /** Each accepted order's content, by its id. */
   readonly accepted = new Map<string, string>();
@@ -285,7 +291,9 @@ export class Book {
         (user_id !== undefined && order.user_id !== user_id) ||
         created < after ||
         created > before ||
-        created > Date.parse(orders[index - 1]?.created_at ?? order.created_at)
+        created >
+          Date.parse(orders[index - 1]?.created_at ?? order.created_at) +
+            orderMillis
       );
     });
     return [
