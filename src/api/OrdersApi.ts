@@ -61,7 +61,11 @@ export const manyDefault = 100;
 /** The longest error that is looked for. */
 const errorMax = 2_000;
 
+/** Where an earlier change of many came to. */
+const goOn = "Goes on from the `next_cursor` of an answer.";
+
 const chosenInBody = {
+  cursor: Schema.optionalKey(PageCursor.annotate({ description: goOn })),
   user_id: Schema.optionalKey(
     idInJson("Only this user's orders.").pipe(
       Schema.decodeTo(UserId, idFromJson),
@@ -88,6 +92,9 @@ const chosenInBody = {
 };
 
 const chosenInQuery = {
+  cursor: Schema.optional(
+    Once.annotate({ description: goOn }).pipe(Schema.decodeTo(PageCursor)),
+  ),
   user_id: optionalUserId("Only this user's orders."),
   created_before: Schema.optional(time("Exclusive.")),
   limit: Schema.optional(PageSize),
@@ -136,6 +143,12 @@ const ofMany = {
   more: Schema.Boolean.annotate({
     description: "There are more that match, or may be: ask again.",
   }),
+  next_cursor: Schema.optionalKey(
+    Schema.String.annotate({
+      description:
+        "How far they were read, where that was not to the end: sent as `cursor`, it goes on from there. Asked again without it, a filter that matches little among very many may come no further.",
+    }),
+  ),
   dry_run: Schema.optionalKey(
     Schema.Literal(true).annotate({ description: "Nothing was changed." }),
   ),

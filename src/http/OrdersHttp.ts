@@ -12,7 +12,7 @@ import {
 import { cursorOf, parseCursor } from "../api/PageCursor.ts";
 import { OrderId } from "../domain/Order.ts";
 import { OrderNotFound } from "../domain/OrderRefusals.ts";
-import { Orders } from "../orders/Orders.ts";
+import { type ChangedMany, Orders } from "../orders/Orders.ts";
 import { type Matching, pageBytesMax } from "../persistence/OrderRepository.ts";
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
@@ -41,20 +41,26 @@ const readCancelOrders = readChoice(CancelOrders);
 /** What query and body say together; of both, a dry run is believed. */
 const together = <
   Query extends {
+    readonly cursor?: string | undefined;
     readonly dry_run?: "true" | "false" | undefined;
     readonly limit?: number | undefined;
   },
-  Body extends { readonly dry_run?: boolean; readonly limit?: number },
+  Body extends {
+    readonly cursor?: string;
+    readonly dry_run?: boolean;
+    readonly limit?: number;
+  },
 >(
   query: Query,
   body: Body,
 ) => {
-  const { dry_run: inQuery, ...queried } = query;
-  const { dry_run: inBody, ...given } = body;
+  const { cursor: queriedFrom, dry_run: inQuery, ...queried } = query;
+  const { cursor = queriedFrom, dry_run: inBody, ...given } = body;
   return {
     choice: {
       ...queried,
       ...given,
+      after: cursor === undefined ? undefined : parseCursor(cursor),
       limit: body.limit ?? query.limit ?? manyDefault,
     },
     isDryRun: inQuery === "true" || inBody === true,
@@ -66,6 +72,12 @@ const counted = ({ isCapped, matching }: Matching) => ({
   dry_run: true as const,
   matching,
   capped: isCapped,
+});
+
+/** Whether there is more, and where. */
+const rest = ({ end, more }: ChangedMany) => ({
+  more,
+  ...(end === undefined ? {} : { next_cursor: cursorOf(end) }),
 });
 
 const isOrderId = Schema.is(OrderId);
@@ -111,10 +123,8 @@ export const layer = HttpApiBuilder.group(
             const found = orders.countMatching({ ...filter, status: "FAILED" });
             return { retried: 0, ...counted(yield* admit(found)) };
           }
-          const { more, orders: retried } = yield* admit(
-            orders.retryMany(choice),
-          );
-          return { retried, more };
+          const changed = yield* admit(orders.retryMany(choice));
+          return { retried: changed.orders, ...rest(changed) };
         }),
       )
       .handleRaw(
@@ -132,10 +142,8 @@ export const layer = HttpApiBuilder.group(
             });
             return { cancelled: 0, ...counted(yield* admit(found)) };
           }
-          const { more, orders: cancelled } = yield* admit(
-            orders.cancelMany(choice),
-          );
-          return { cancelled, more };
+          const changed = yield* admit(orders.cancelMany(choice));
+          return { cancelled: changed.orders, ...rest(changed) };
         }),
       )
       .handleAll({

@@ -24,6 +24,7 @@ import {
 } from "../domain/OrderRefusals.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
 import {
+  type Changed,
   type Choice,
   type ManyQuery,
   type Matching,
@@ -92,10 +93,9 @@ const conflictOf = ({ order_id }: NewOrder) =>
   });
 
 /** How many orders were changed, and whether more match, or may. */
-export interface ChangedMany {
+export type ChangedMany = Omit<Changed<never>, "orders"> & {
   readonly orders: number;
-  readonly more: boolean;
-}
+};
 
 /** So many orders are counted before a change of many, and no more. */
 export const matchingMax = 10_000;
@@ -319,23 +319,23 @@ export class Orders extends Context.Service<
       const retryMany = useCase("Orders.retryMany")(function* (
         query: ManyQuery,
       ) {
-        const { more, orders } = yield* repository.retryMany(query);
+        const { orders, ...rest } = yield* repository.retryMany(query);
         for (const { item_bytes, order_id, partition } of orders) {
           processor.handOver(partition, order_id, item_bytes);
         }
         yield* Effect.logInfo("orders to be retried", {
           orders: orders.length,
         });
-        return { orders: orders.length, more };
+        return { orders: orders.length, ...rest };
       });
 
       /** Their actors find them CANCELLED when they come to begin them. */
       const cancelMany = useCase("Orders.cancelMany")(function* (
         query: ManyQuery,
       ) {
-        const { more, orders } = yield* repository.cancelMany(query);
+        const { orders, ...rest } = yield* repository.cancelMany(query);
         yield* Effect.logInfo("orders cancelled", { orders: orders.length });
-        return { orders: orders.length, more };
+        return { orders: orders.length, ...rest };
       });
 
       return Orders.of({

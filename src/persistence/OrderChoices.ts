@@ -184,7 +184,7 @@ const foundIn = (read: Read, { limit, rows }: Portion): Found => {
 export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
   /**
    * Gives the orders of a choice to `take`, some at a time, until it has taken
-   * `max`; says whether there are more, or may be.
+   * `max`. Says where to read on, if there are more, or may be.
    */
   const each = Effect.fnUntraced(function* (
     choice: Choice,
@@ -195,7 +195,7 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
   ) {
     const over = (yield* Clock.currentTimeMillis) + stepsMillis;
     let portion: Portion = {
-      after: 0n,
+      after: choice.after?.seq ?? 0n,
       rows: Math.min(rowsMax, (max + 1) * rowsPerOrder),
       limit: max + 1,
     };
@@ -205,11 +205,11 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
       const { ids, next } = foundIn(read, portion);
       const taken = ids.length === 0 ? 0 : yield* take(ids);
       const limit = portion.limit - taken;
-      if (next === undefined) return false;
-      if (limit <= 1 || (yield* Clock.currentTimeMillis) > over) break;
+      if (next === undefined) return undefined;
       portion = { after: next, rows: rowsMax, limit };
+      if (limit <= 1 || (yield* Clock.currentTimeMillis) > over) break;
     }
-    return true;
+    return portion.after;
   });
 
   return {
@@ -220,12 +220,13 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
       max: number,
     ) {
       let matching = 0;
-      const isCapped = yield* each(choice, max, (ids) =>
+      const next = yield* each(choice, max, (ids) =>
         Effect.sync(() => {
           matching += ids.length;
           return ids.length;
         }),
       );
+      const isCapped = next !== undefined;
       return { matching, isCapped } satisfies Matching;
     }),
     /** Changes the orders of a choice, at most `max`; those held are left. */
@@ -238,14 +239,18 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
     ) {
       const orders: Array<A> = [];
       let isLeft = false;
-      const more = yield* each(choice, max, (ids) =>
+      const next = yield* each(choice, max, (ids) =>
         Effect.map(change(ids), (changed) => {
           orders.push(...changed);
           if (changed.length < ids.length) isLeft = true;
           return changed.length;
         }),
       );
-      return { orders, more: more || isLeft } satisfies Changed<A>;
+      return {
+        orders,
+        more: next !== undefined || isLeft,
+        end: next === undefined ? undefined : { seq: next },
+      } satisfies Changed<A>;
     }),
   };
 };

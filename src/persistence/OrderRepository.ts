@@ -238,6 +238,8 @@ export interface Choice {
   readonly created_before?: DateTime.Utc | undefined;
   /** Only those whose latest failure was this, to the letter. */
   readonly error?: string | undefined;
+  /** Only those after this place, which an earlier change came to. */
+  readonly after?: PageEnd | undefined;
 }
 
 /** Which of them to change: the oldest. */
@@ -251,6 +253,8 @@ export interface Changed<A> {
   readonly orders: ReadonlyArray<A>;
   /** There are more that match, or there may be: some were held, or not read. */
   readonly more: boolean;
+  /** How far they were read; left out, to the end. */
+  readonly end: PageEnd | undefined;
 }
 
 /** How many orders a change of many would be about. */

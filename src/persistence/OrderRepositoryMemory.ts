@@ -253,8 +253,9 @@ const make = Effect.gen(function* () {
     ).pipe(Effect.tap(acted("cancelled")));
 
   /** The orders of a choice, oldest first. */
-  const chosen = ({ error, status, ...filter }: Choice) =>
+  const chosen = ({ after, error, status, ...filter }: Choice) =>
     Array.from(rows.values())
+      .filter(({ seq }) => seq > (after?.seq ?? 0n))
       .filter(isAsked({ ...filter, status: [status], limit: 1 }))
       .filter(({ order }) => error === undefined || order.last_error === error)
       .sort((a, b) => newestFirst(b, a));
@@ -273,6 +274,7 @@ const make = Effect.gen(function* () {
         (changed) => ({
           orders: changed.flatMap(Option.toArray),
           more: found.length > limit,
+          end: found.length > limit ? found[limit - 1] : undefined,
         }),
       );
     });
@@ -598,9 +600,9 @@ const make = Effect.gen(function* () {
     cancelMany: ({ limit, ...choice }) =>
       Effect.map(
         changeMany({ ...choice, status: "PENDING" }, limit, cancel),
-        ({ more, orders }) => ({
+        ({ orders, ...rest }) => ({
           orders: orders.map((row) => row.order.order_id),
-          more,
+          ...rest,
         }),
       ),
     countMatching: (choice, max) =>

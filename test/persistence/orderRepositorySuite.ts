@@ -1654,6 +1654,20 @@ export const orderRepositorySuite = <E>(
             { status: "FAILED", error: "no" },
             2,
           );
+          // From an order on, which is not changed itself.
+          const { orders } = yield* repository.list({
+            limit: 9,
+            status: ["FAILED"],
+          });
+          const { end } = yield* repository.list({ limit: 3 });
+          assert.strictEqual(orders[2]?.order_id, "A2");
+          assert.deepStrictEqual(
+            yield* repository.countMatching(
+              { status: "FAILED", error: "no", after: end },
+              9,
+            ),
+            { matching: 1, isCapped: false },
+          );
           assert.deepStrictEqual(yield* count, { matching: 2, isCapped: true });
           assert.deepStrictEqual(yield* retried({ limit: 2, error: "no" }), [
             ["A0", "A2"],
