@@ -17,7 +17,7 @@ const atOnce = 500;
 /** Progress is told to screen readers so often, in milliseconds. */
 const toldMillis = 5_000;
 
-/** @typedef {{ readonly error?: string, readonly created_before: string }} Chosen */
+/** @typedef {{ readonly error?: string, readonly created_before: string, readonly cursor?: string }} Chosen */
 
 /**
  * @param {Chosen} chosen
@@ -48,13 +48,15 @@ const retrySome = async (chosen, limit, signal) => {
  */
 const retryAll = async (chosen, count, onProgress, signal) => {
   let done = 0;
+  let from = chosen;
   while (done < count && !signal.aborted) {
     const limit = Math.min(atOnce, count - done);
-    const { more, retried } = await retrySome(chosen, limit, signal);
+    const { next_cursor, retried } = await retrySome(from, limit, signal);
     done += retried;
     onProgress(done);
-    // Others may have retried some, or somebody holds them.
-    if (retried === 0 || !more) break;
+    if (next_cursor === undefined) break;
+    // A request reads a bounded part: those that match may lie further on.
+    from = { ...chosen, cursor: next_cursor };
   }
   return done;
 };
@@ -138,7 +140,7 @@ const Choice = ({ error, onClose, onRun, onStop, step }) => {
         <div class="actions end"><button type="button" onClick=${onStop}>Stop</button></div>`;
     case "over":
       return html`<${Fault} fault=${step.fault} />
-        <p>${counted(step.done, "order is", "orders are")} PENDING again${step.done < step.count ? `, of ${countOf(step.count)}` : ""}.${step.done < step.count && step.fault === undefined ? " The others are not FAILED any more, or lie further on than one request reads: count again, or select them." : ""}</p>
+        <p>${counted(step.done, "order is", "orders are")} PENDING again${step.done < step.count ? `, of ${countOf(step.count)}` : ""}.${step.done < step.count && step.fault === undefined ? " The others are not FAILED any more, or somebody holds them: count again." : ""}</p>
         <div class="actions end"><button type="button" class="primary" onClick=${onClose}>Close</button></div>`;
   }
 };
