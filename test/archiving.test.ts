@@ -47,9 +47,12 @@ const placeAll = async (
   }
 };
 
+const filesIn = async (archive: string) =>
+  (await readdir(archive)).filter((name) => name.endsWith(".ndjson.gz")).sort();
+
 const linesIn = async (archive: string) => {
   const texts = await Promise.all(
-    (await readdir(archive)).map(async (name) =>
+    (await filesIn(archive)).map(async (name) =>
       gunzipSync(await readFile(join(archive, name))).toString(),
     ),
   );
@@ -92,7 +95,7 @@ describe("a service that archives", { timeout: 240_000 }, () => {
       const { child, ended } = spawnService(archiving);
       const more = await until("more is archived", async () => {
         const sizes = await Promise.all(
-          (await readdir(archive)).map(
+          (await filesIn(archive)).map(
             async (name) => (await readFile(join(archive, name))).length,
           ),
         );
@@ -131,7 +134,7 @@ describe("a service that archives", { timeout: 240_000 }, () => {
     // An empty service gets them back.
     const other = await startService({ DATA_DIR: await directory() });
     let placed = 0;
-    for (const name of (await readdir(archive)).sort()) {
+    for (const name of await filesIn(archive)) {
       const imported = await run({
         args: ["import", join(archive, name), "--url", other.url],
       });

@@ -16,6 +16,12 @@ import type { ArchiveFile } from "../persistence/OrderArchive.ts";
  */
 export const cutMax = 64 * 1024 * 1024;
 
+/**
+ * Written to see whether the directory takes files: what is left of it by a
+ * process that was killed then is no archive, and goes with the next start.
+ */
+const probeName = ".probe";
+
 /** Orders as they stand in a file. */
 export const encode = (orders: ReadonlyArray<Order>) =>
   Effect.promise(() =>
@@ -90,9 +96,10 @@ export const make = Effect.fnUntraced(function* (directory: string) {
   return {
     check: Effect.gen(function* () {
       yield* fs.makeDirectory(directory, { recursive: true });
-      const probe = pathOf({ name: yield* nameFor("probe") });
+      const probe = pathOf({ name: probeName });
       yield* fs.writeFile(probe, new Uint8Array(1));
-      yield* fs.remove(probe);
+      // Another instance may have removed it.
+      yield* fs.remove(probe, { force: true });
     }),
     append: Effect.fnUntraced(function* (file: ArchiveFile, more: Uint8Array) {
       yield* Effect.scoped(

@@ -3,14 +3,14 @@
  * else the one in the npm package `@sparticuz/chromium`, which is for Linux on
  * x64 and brings what it needs of other libraries and fonts.
  */
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { type Browser, chromium } from "playwright-core";
 
 const usual = [
@@ -71,11 +71,17 @@ const unpacked = async (): Promise<string> => {
     import { inflate } from "@sparticuz/chromium";
     await Promise.all(${JSON.stringify(archives.map((name) => join(packageDirectory, "bin", name)))}.map((file) => inflate(file)));`;
   try {
-    await promisify(execFile)(
+    const inflating = spawn(
       process.execPath,
       ["--input-type=module", "--eval", script],
-      { cwd: packageDirectory, env: { ...process.env, TMPDIR: making } },
+      {
+        cwd: packageDirectory,
+        env: { ...process.env, TMPDIR: making },
+        stdio: "inherit",
+      },
     );
+    const [code] = await once(inflating, "exit");
+    if (code !== 0) throw new Error(`Chromium was not unpacked: ${code}`);
     await writeFile(join(making, "fonts.conf"), fontsConf(directory));
     await rename(making, directory).catch((error: unknown) => {
       if (!existsSync(directory)) throw error;
