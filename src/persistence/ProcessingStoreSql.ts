@@ -1,6 +1,6 @@
 /** Processing in PostgreSQL: `migrations/0005_processing.ts`. */
 import { DateTime, Duration, Effect, Layer, Option } from "effect";
-import { SqlClient, type SqlError } from "effect/sql";
+import type { SqlClient, SqlError } from "effect/sql";
 import {
   coarseSampleSeconds,
   fineSeconds,
@@ -117,7 +117,7 @@ const totalsOf = (row: SampleRow): Totals => ({
 
 type Answer = Statements.Statements["answer"];
 
-/** What instances say: signs of life, as leases are, and on their connections. */
+/** What instances say; quick, and on connections that no list can hold up. */
 const reports = (
   sql: SqlClient.SqlClient,
   reading: SqlClient.SqlClient,
@@ -260,9 +260,8 @@ const samples = (
 };
 
 const make = Effect.gen(function* () {
-  const { apart, reading } = yield* Connections;
+  const { apart, reading, working } = yield* Connections;
   const answer = yield* Statements.answering;
-  const leases = yield* SqlClient.SqlClient;
 
   /** Both are done, or neither; the oldest go where there are too many. */
   const change = (
@@ -314,7 +313,7 @@ const make = Effect.gen(function* () {
         (rows) => rows.map((row) => ({ ...row, at: at(row.at) })),
       ),
     ),
-    ...reports(leases, reading, answer),
+    ...reports(working, reading, answer),
     ...samples(apart, reading, answer),
   });
 });
