@@ -3,7 +3,7 @@
  * statement of one kind holds up none of another (`Connections`).
  */
 import { PgClient } from "@effect/sql-pg";
-import { Context, Duration, Effect, Layer, Redacted, Result } from "effect";
+import { Context, Effect, Layer, Redacted, Result } from "effect";
 import * as Reactivity from "effect/reactivity/Reactivity";
 import { SqlClient } from "effect/sql";
 import { Connections } from "../persistence/Connections.ts";
@@ -76,14 +76,6 @@ export interface ClientOptions {
   readonly multiplex: boolean;
 }
 
-/**
- * For so long a connection is kept that nobody uses; and for so long, at most,
- * the pool (sql-pg 4.0.5) may take connections for busy that ended with the
- * database: seen where it was killed and back within a second, with nobody at
- * its address meanwhile. Its default is a minute, in which no lease was renewed.
- */
-const idleTimeout = Duration.seconds(5);
-
 type Client = (options: {
   readonly connections: number;
   readonly settings: Readonly<Record<string, string>>;
@@ -106,7 +98,6 @@ const clientOf = (
       },
       stream: primary.connect,
       maxConnections: connections,
-      idleTimeout,
       multiplex,
       applicationName: "order-service",
       startupParameters: settings,
