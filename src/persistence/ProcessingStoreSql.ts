@@ -1,6 +1,6 @@
 /** Processing in PostgreSQL: `migrations/0005_processing.ts`. */
 import { DateTime, Duration, Effect, Layer, Option } from "effect";
-import type { SqlClient, SqlError } from "effect/sql";
+import { SqlClient, type SqlError } from "effect/sql";
 import {
   coarseSampleSeconds,
   fineSeconds,
@@ -117,7 +117,7 @@ const totalsOf = (row: SampleRow): Totals => ({
 
 type Answer = Statements.Statements["answer"];
 
-/** What instances say; quick, and on connections that no list can hold up. */
+/** What instances say: signs of life, as leases are, and on their connections. */
 const reports = (
   sql: SqlClient.SqlClient,
   reading: SqlClient.SqlClient,
@@ -260,8 +260,9 @@ const samples = (
 };
 
 const make = Effect.gen(function* () {
-  const { apart, reading, working } = yield* Connections;
+  const { apart, reading } = yield* Connections;
   const answer = yield* Statements.answering;
+  const leases = yield* SqlClient.SqlClient;
 
   /** Both are done, or neither; the oldest go where there are too many. */
   const change = (
@@ -313,7 +314,7 @@ const make = Effect.gen(function* () {
         (rows) => rows.map((row) => ({ ...row, at: at(row.at) })),
       ),
     ),
-    ...reports(working, reading, answer),
+    ...reports(leases, reading, answer),
     ...samples(apart, reading, answer),
   });
 });
