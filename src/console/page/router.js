@@ -61,16 +61,6 @@ export const go = (href) => {
   location.hash = href;
 };
 
-/**
- * As `go`, and "back" does not come here again.
- *
- * @param {string} href
- */
-export const goInstead = (href) => {
-  history.replaceState(null, "", href);
-  dispatchEvent(new HashChangeEvent("hashchange"));
-};
-
 /** Where the reader is; the part is shown again when that changes. */
 export const useAddress = () => {
   const [hash, setHash] = useState(location.hash);
