@@ -348,13 +348,17 @@ const drainNotice = Layer.effectDiscard(
   }),
 );
 
-/** Whoever listens or waits is let go once processing has drained. */
+/** Listeners end once processing has drained and load balancers know it. */
 const listenersNotice = Layer.effectDiscard(
   Effect.gen(function* () {
     const feed = yield* EventFeed;
     const streams = yield* EventStreams;
+    const readiness = yield* Readiness;
     yield* Effect.addFinalizer(() =>
-      Effect.andThen(feed.stopWaiting, streams.end),
+      readiness.noticed.pipe(
+        Effect.andThen(feed.stopWaiting),
+        Effect.andThen(streams.end),
+      ),
     );
   }),
 );

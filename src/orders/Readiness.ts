@@ -1,8 +1,20 @@
 /** Whether this instance should get traffic, and why not. */
-import { Context, Effect, Layer, Ref } from "effect";
+import { Context, Duration, Effect, Layer, Ref } from "effect";
 import type { Partition } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
 import { OrderProcessor } from "../processor/OrderProcessor.ts";
+import * as SteadyClock from "../processor/SteadyClock.ts";
+
+/**
+ * How long a draining instance goes on answering requests where a load balancer
+ * probes it. HAProxy's defaults take a server out after three failed checks,
+ * 2 s apart. Until then they send requests to it, and answer 503 themselves
+ * where it does not listen any more.
+ */
+const noticeTime = Duration.seconds(7);
+
+/** Two successful probes within this time are taken for a load balancer's. */
+const probeIntervalMax = Duration.seconds(10);
 
 export class Readiness extends Context.Service<
   Readiness,
@@ -15,6 +27,8 @@ export class Readiness extends Context.Service<
     /** From now on not ready: the instance is about to stop. */
     readonly drain: Effect.Effect<void>;
     readonly isDraining: Effect.Effect<boolean>;
+    /** Returns once a load balancer that probes this instance has seen it drain. */
+    readonly noticed: Effect.Effect<void>;
   }
 >()("orders/Readiness") {
   static readonly layer = Layer.effect(
@@ -23,6 +37,11 @@ export class Readiness extends Context.Service<
       const database = yield* Database;
       const processor = yield* OrderProcessor;
       const draining = yield* Ref.make(false);
+      const clock = yield* SteadyClock.current;
+      const now = () => clock.currentTimeMillisUnsafe();
+      /** When the last two probes succeeded, the newest first. */
+      let succeeded: readonly [number, number] = [-Infinity, -Infinity];
+      let drainingSince = -Infinity;
 
       const check = Effect.gen(function* () {
         if (yield* Ref.get(draining)) {
@@ -43,13 +62,34 @@ export class Readiness extends Context.Service<
         if (owned.length === 0) {
           return yield* Effect.fail("no partition is worked on here yet");
         }
+        succeeded = [now(), succeeded[0]];
         return { partitions: owned };
+      });
+
+      const noticed = Effect.suspend(() => {
+        const isProbed =
+          drainingSince - succeeded[1] < Duration.toMillis(probeIntervalMax);
+        const left = drainingSince + Duration.toMillis(noticeTime) - now();
+        return isProbed && left > 0
+          ? Effect.andThen(
+              Effect.logInfo(
+                `stopping: answering requests for ${Math.ceil(left / 1000)} s more, until load balancers have seen that this instance is not ready`,
+              ),
+              clock.sleep(Duration.millis(left)),
+            )
+          : Effect.void;
       });
 
       return Readiness.of({
         check,
-        drain: Ref.set(draining, true),
+        drain: Effect.andThen(
+          Ref.set(draining, true),
+          Effect.sync(() => {
+            drainingSince = now();
+          }),
+        ),
         isDraining: Ref.get(draining),
+        noticed,
       });
     }),
   );
