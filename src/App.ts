@@ -320,7 +320,7 @@ interface Work<E> {
 }
 
 /** The work that the settings ask for: the webhook's, or only time. */
-const workOf = (config: AppConfig): Work<BadSecret> =>
+const workOf = (runtime: Runtime, config: AppConfig): Work<BadSecret> =>
   config.fulfillmentUrl === undefined
     ? {
         layer: FulfilmentSimulated.layer(config.processingTime),
@@ -331,7 +331,7 @@ const workOf = (config: AppConfig): Work<BadSecret> =>
           url: config.fulfillmentUrl,
           secret: config.fulfillmentSecret,
           timeout: Duration.times(config.processingTimeout, 0.95),
-        }),
+        }).pipe(Layer.provide(runtime.httpClientTo("any"))),
         isReal: true,
       };
 
@@ -488,7 +488,9 @@ export const run = <E extends { readonly message: string } = never>(
       return yield* serveInMany(runtime, config, args, args.instances);
     }
     const work: Work<E | BadSecret> =
-      ownWork === undefined ? workOf(config) : { layer: ownWork, isReal: true };
+      ownWork === undefined
+        ? workOf(runtime, config)
+        : { layer: ownWork, isReal: true };
     const identity = identityOf(runtime, config, args);
     return yield* serve(runtime, config, identity, work);
   }).pipe(

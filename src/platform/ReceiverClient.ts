@@ -2,7 +2,11 @@
  * The HTTP client for receivers that others name. A name is resolved once for
  * each connection, and what was resolved is what is checked and connected to:
  * no second answer of a name server can lead elsewhere. A redirect is an answer
- * like any other, and not followed.
+ * like any other, and not followed. An interim answer (1xx) is passed over, as
+ * RFC 9110, 15.2 asks; `fetch` of Node fails on 100 Continue.
+ *
+ * Who calls bounds the connections: one for each order in work, and one for
+ * each subscription.
  *
  * On Deno (2.9.5) `node:http` and `node:https` go by `lookup`, too.
  */
@@ -16,9 +20,6 @@ import {
 } from "effect/http";
 import * as PrivateAddresses from "./PrivateAddresses.ts";
 import type { ReceiverHosts } from "./Runtime.ts";
-
-/** Connections to one receiver: one for each subscription that it has. */
-const socketsMax = 100;
 
 /** An idle one is closed before most servers would. */
 const idleMillis = 4_000;
@@ -91,7 +92,6 @@ export const layer = (
 ): Layer.Layer<HttpClient.HttpClient> => {
   const agent = {
     keepAlive: true,
-    maxSockets: socketsMax,
     timeout: idleMillis,
   };
   if (hosts === "any") return NodeHttpClient.layerNodeHttpOptions(agent);

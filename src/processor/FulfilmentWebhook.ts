@@ -10,6 +10,7 @@
 import {
   ByteSize,
   Clock,
+  DateTime,
   Duration,
   Effect,
   Layer,
@@ -21,7 +22,6 @@ import {
 } from "effect";
 import { Mac, SecureRandom } from "effect/crypto";
 import {
-  FetchHttpClient,
   HttpClient,
   HttpClientRequest,
   type HttpClientResponse,
@@ -31,6 +31,7 @@ import { Order } from "../domain/Order.ts";
 import { Fulfilment, FulfilmentFailed } from "./Fulfilment.ts";
 import {
   codeOf,
+  isNotHttp,
   meaningOf,
   retryAfterOf,
   withoutAddress,
@@ -103,9 +104,15 @@ const make = Effect.fnUntraced(function* (options: FulfilmentWebhookOptions) {
 
   const answerTo = Effect.fnUntraced(function* (order: Order) {
     const span = yield* spanInForce;
+    const now = yield* Clock.currentTimeMillis;
     const response = yield* Effect.mapError(
       client.execute(yield* requestOf(order, span)),
-      (error) => noAnswer(`the receiver did not answer: ${codeOf(error)}`),
+      (error) => {
+        const code = codeOf(error);
+        return isNotHttp(code)
+          ? notHttp(order, code, now)
+          : noAnswer(`the receiver did not answer: ${code}`);
+      },
     );
     span?.attribute("http.response.status_code", response.status);
     return yield* outcomeOf(response, order);
@@ -139,6 +146,29 @@ const spanInForce = Effect.map(
 
 const noAnswer = (message: string) =>
   new NotDone({ message, isAnswered: false });
+
+const notHttpWords = "the receiver's answer is not HTTP";
+
+/** An answer that is not HTTP may come from something in between, for so long. */
+const notHttpMax = Duration.days(1);
+
+/**
+ * What an answer that is not HTTP comes to. The order waits at first. Once it
+ * is a day old, a second such answer in a row is the order's or the receiver's
+ * fault, and spends an attempt.
+ */
+const notHttp = (
+  { created_at, last_error }: Order,
+  code: string,
+  now: number,
+) => {
+  const isOld =
+    now - DateTime.toEpochMillis(created_at) > Duration.toMillis(notHttpMax);
+  return new NotDone({
+    message: `${notHttpWords} (${code})`,
+    isAnswered: isOld && last_error?.startsWith(notHttpWords) === true,
+  });
+};
 
 /** What an answer comes to: nothing, when the work is done. */
 const outcomeAt = (url: URL) => {
@@ -185,20 +215,11 @@ const textOf = (response: HttpClientResponse.HttpClientResponse) =>
     Effect.orElseSucceed(() => ""),
   );
 
-/** Needs an `HttpClient` that follows no redirects. */
-export const layerNoDeps = (options: FulfilmentWebhookOptions) =>
+/** Needs an `HttpClient` that follows no redirects and passes interim answers. */
+export const layer = (options: FulfilmentWebhookOptions) =>
   Layer.effect(Fulfilment, make(options)).pipe(
     Layer.provide(ReceiverCircuit.layerSteadyStore),
     Layer.provide(
       Mac.layerWebCrypto.pipe(Layer.provide(SecureRandom.layerWebCrypto)),
-    ),
-  );
-
-/** Over the runtime's own `fetch`. A redirect is an answer like any other. */
-export const layer = (options: FulfilmentWebhookOptions) =>
-  layerNoDeps(options).pipe(
-    Layer.provide(FetchHttpClient.layer),
-    Layer.provide(
-      Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }),
     ),
   );

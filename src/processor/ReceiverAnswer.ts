@@ -17,8 +17,11 @@ export type Meaning =
 
 const away: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-/** Of 4xx, those that are "not now", and those of a wrong route. */
-const retryable: ReadonlySet<number> = new Set([401, 403, 404, 408, 425]);
+/**
+ * Of 4xx, those that are "not now" (409: an earlier call with the same
+ * `Idempotency-Key` is still being worked on), and those of a wrong route.
+ */
+const retryable: ReadonlySet<number> = new Set([401, 403, 404, 408, 409, 425]);
 
 export const meaningOf = (status: number): Meaning => {
   if (status >= 200 && status < 300) return "done";
@@ -78,7 +81,11 @@ export const retryAfterOf = (
 };
 
 /** What Deno has instead of a code, in the midst of words with the address. */
-const denoCode = /os error \d+|dns error|certificate/;
+const denoCode =
+  /os error \d+|dns error|certificate|(?:invalid|unexpected) [\w -]{1,30} parsed/;
+
+/** Whether the code is that of an answer that is not HTTP, on Node or Deno. */
+export const isNotHttp = (code: string): boolean => /^HPE_| parsed$/.test(code);
 
 /** The code of what is at the root of it, or its name: words may tell more. */
 export const codeOf = (error: Error): string => {

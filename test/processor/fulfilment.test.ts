@@ -15,7 +15,7 @@ fulfilmentSuite("simulated", {
 });
 
 const webhook = (answer: Answer) =>
-  FulfilmentWebhook.layerNoDeps({
+  FulfilmentWebhook.layer({
     url: Redacted.make(new URL("http://127.0.0.1:1/")),
     // Signing takes real time, which the test's clock does not wait for.
     secret: undefined,

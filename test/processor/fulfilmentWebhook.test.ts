@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { assert, describe, it } from "@effect/vitest";
-import { Duration, Effect, Exit, Layer, Redacted } from "effect";
+import { DateTime, Duration, Effect, Exit, Layer, Redacted } from "effect";
 import { Webhook } from "standardwebhooks";
+import type { Order } from "../../src/domain/Order.ts";
+import * as ReceiverClient from "../../src/platform/ReceiverClient.ts";
 import {
   Fulfilment,
   FulfilmentFailed,
@@ -57,7 +59,9 @@ const fulfilmentAt = (
   timeout: Duration.Duration = Duration.seconds(5),
 ) =>
   Layer.build(
-    FulfilmentWebhook.layer({ url: Redacted.make(url), secret, timeout }),
+    FulfilmentWebhook.layer({ url: Redacted.make(url), secret, timeout }).pipe(
+      Layer.provide(ReceiverClient.layer("any")),
+    ),
   ).pipe(
     Effect.map((context) => context.mapUnsafe.get(Fulfilment.key)),
     Effect.map((service) => service as Fulfilment["Service"]),
@@ -96,7 +100,7 @@ describe("the fulfilment webhook", () => {
     }).pipe(Effect.scoped),
   );
 
-  it.live.each([301, 307, 401, 403, 404, 408, 425, 500, 501])(
+  it.live.each([301, 307, 401, 403, 404, 408, 409, 425, 500, 501])(
     "has an attempt answered %d tried again, and spends it",
     (status) =>
       Effect.gen(function* () {
@@ -124,14 +128,12 @@ describe("the fulfilment webhook", () => {
       }).pipe(Effect.scoped),
   );
 
-  it.live.each([400, 402, 409, 410, 422])(
-    "takes an answer %d as final",
-    (status) =>
-      Effect.gen(function* () {
-        const { exit } = yield* answered(status);
-        const error = yield* Effect.flip(exit);
-        assert.isTrue((error as FulfilmentFailed).final);
-      }).pipe(Effect.scoped),
+  it.live.each([400, 402, 410, 422])("takes an answer %d as final", (status) =>
+    Effect.gen(function* () {
+      const { exit } = yield* answered(status);
+      const error = yield* Effect.flip(exit);
+      assert.isTrue((error as FulfilmentFailed).final);
+    }).pipe(Effect.scoped),
   );
 
   it.live("waits as long as Retry-After asks", () =>
@@ -160,16 +162,47 @@ describe("the fulfilment webhook", () => {
     }).pipe(Effect.scoped),
   );
 
-  it.live("names what came instead of an answer", () =>
+  it.live.each([
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(2),
+  ])("passes over interim answers: %j", (interim) =>
     Effect.gen(function* () {
       const { url } = yield* receiver((_, response) => {
-        response.socket?.end("token t0ken, not HTTP\r\n\r\n");
+        response.socket?.write(
+          `${interim}HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n`,
+        );
       });
       const fulfilment = yield* fulfilmentAt(url);
       const error = yield* Effect.flip(fulfilment.fulfil(order()));
-      assert.strictEqual(
-        error.message,
-        "the receiver did not answer: HTTPParserError",
+      assert.strictEqual(error.message, "the receiver answered 422");
+    }).pipe(Effect.scoped),
+  );
+
+  it.live.each([
+    "token t0ken, not HTTP\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+  ])("spends an attempt on what is not HTTP after a day: %j", (bytes) =>
+    Effect.gen(function* () {
+      const { url } = yield* receiver((_, response) => {
+        response.socket?.end(bytes);
+      });
+      const fulfilment = yield* fulfilmentAt(url);
+      const failed = (order: Order) => Effect.flip(fulfilment.fulfil(order));
+      const young = { ...order(), created_at: yield* DateTime.now };
+      const first = yield* failed(young);
+      assert.match(
+        first.message,
+        /^the receiver's answer is not HTTP \(HPE_\w+\)$/,
+      );
+      const last_error = first.message;
+      // Of an order of today, or one that waited for something else so far.
+      for (const one of [{ ...young, last_error }, order()]) {
+        assert.instanceOf(yield* failed(one), FulfilmentUnavailable);
+      }
+      assert.instanceOf(
+        yield* failed({ ...order(), last_error }),
+        FulfilmentFailed,
       );
     }).pipe(Effect.scoped),
   );

@@ -10,7 +10,9 @@ const meant = (status: number): Meaning => {
   if (status < 300) return "done";
   if ([429, 502, 503, 504].includes(status)) return "away";
   if (status < 400 || status >= 500) return "retryable";
-  return [401, 403, 404, 408, 425].includes(status) ? "retryable" : "final";
+  return [401, 403, 404, 408, 409, 425].includes(status)
+    ? "retryable"
+    : "final";
 };
 
 describe("the answer of a receiver", () => {
