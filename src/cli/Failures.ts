@@ -179,6 +179,7 @@ const fileWords: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of its path is no folder",
   ENOSPC: "the disk is full",
   EROFS: "the disk is read-only",
+  EPIPE: "whoever read it has gone",
   Z_BUF_ERROR: "its gzip text is cut off",
   Z_DATA_ERROR: "its gzip text is broken",
 };

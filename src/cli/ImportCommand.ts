@@ -32,7 +32,7 @@ const nothing: Tally = {
 
 /** What is imported, and from where on. */
 interface Source {
-  /** Left out for standard input, which cannot be gone on with. */
+  /** Left out for a stream, which cannot be gone on with. */
   readonly file: { readonly path: string; readonly mark: FileMark } | undefined;
   readonly batches: Stream.Stream<Batch, unknown, Machine>;
   readonly start: Tally;
@@ -43,17 +43,19 @@ interface Source {
 const flags = {
   file: Argument.String("file").pipe(
     Argument.withDescription(
-      "NDJSON (an order a line) or CSV, also as .gz; - for standard input",
+      "NDJSON (an order a line) or CSV, also as .gz; - for standard input; a pipe is read as it comes",
     ),
   ),
   format: Flag.Literals("format", ["ndjson", "csv"]).pipe(
-    Flag.withDescription("Left out: by the name of the file; ndjson for -"),
+    Flag.withDescription(
+      "Left out: by the name of the file; ndjson for - and for pipes",
+    ),
     Flag.optional,
   ),
   rejects: Flag.String("rejects").pipe(
     Flag.withMetavar("file"),
     Flag.withDescription(
-      "Where rows that are refused go, with the reason; <file>.rejected.ndjson unless said",
+      "Where rows that are refused go, with the reason; <file>.rejected.ndjson unless said, for - and for pipes orders.rejected.ndjson",
     ),
     Flag.optional,
   ),
@@ -65,11 +67,14 @@ const flags = {
 
 type Input = Command.Command.Config.Infer<typeof flags>;
 
-const formatOf = Effect.fnUntraced(function* ({ file, format }: Input) {
+const formatOf = Effect.fnUntraced(function* (
+  { file, format }: Input,
+  isStream: boolean,
+) {
   if (Option.isSome(format)) return format.value;
   const [, ending] = /\.(\w+?)(?:\.gz)?$/.exec(file.toLowerCase()) ?? [];
   if (ending === "csv") return "csv";
-  if (file === "-" || /^(ndjson|jsonl|json)$/.test(ending ?? "")) {
+  if (isStream || /^(ndjson|jsonl|json)$/.test(ending ?? "")) {
     return "ndjson";
   }
   return yield* usedWrongly(
@@ -115,6 +120,13 @@ const headerOf = Effect.fnUntraced(function* (path: string, gunzip: boolean) {
   return "order_id" in columns ? columns : yield* headerFault(columns);
 });
 
+const noArray = (path: string, format: ImportFormat, head: Uint8Array) =>
+  format === "ndjson" && head[0] === "[".charCodeAt(0)
+    ? usedWrongly(
+        `${path} is a JSON array: an order on each line is needed.\nTry: jq -c '.[]' ${path} | orders import -`,
+      )
+    : Effect.void;
+
 const fromFile = Effect.fnUntraced(function* (
   input: Input,
   format: ImportFormat,
@@ -127,11 +139,7 @@ const fromFile = Effect.fnUntraced(function* (
   }
   const { head, mark } = marked;
   const gunzip = isGzip(head);
-  if (!gunzip && format === "ndjson" && head[0] === "[".charCodeAt(0)) {
-    return yield* usedWrongly(
-      `${path} is a JSON array: an order on each line is needed.\nTry: jq -c '.[]' ${path} | orders import -`,
-    );
-  }
+  if (!gunzip) yield* noArray(path, format, head);
   const start = yield* startOf(input, mark);
   const { offset } = start;
   const bytes = gunzip
@@ -148,18 +156,40 @@ const fromFile = Effect.fnUntraced(function* (
   return source;
 });
 
-const sourceOf = Effect.fnUntraced(function* (input: Input) {
-  const format = yield* formatOf(input);
-  if (input.file !== "-") return yield* fromFile(input, format);
-  const { stdin, stdinIsTerminal, tell } = yield* Machine;
-  if (stdinIsTerminal) yield* tell("Reading orders; Ctrl-D ends them.\n");
+/** Read as it comes, from its beginning to its end. */
+const fromStream = Effect.fnUntraced(function* (
+  path: string,
+  format: ImportFormat,
+) {
+  const { read, stdin, stdinIsTerminal, tell } = yield* Machine;
+  const isStdin = path === "-";
+  if (isStdin && stdinIsTerminal) {
+    yield* tell("Reading orders; Ctrl-D ends them.\n");
+  }
+  const bytes = (isStdin ? stdin : read(path)).pipe(
+    Stream.zipWithIndex,
+    Stream.mapEffect(([chunk, index]) =>
+      Effect.as(
+        index === 0 ? noArray(path, format, chunk) : Effect.void,
+        chunk,
+      ),
+    ),
+  );
   const source: Source = {
     file: undefined,
-    batches: batchesOf(stdin, format, nothing),
+    batches: batchesOf(bytes, format, nothing),
     start: nothing,
     size: undefined,
   };
   return source;
+});
+
+const sourceOf = Effect.fnUntraced(function* (input: Input) {
+  const { look } = yield* Machine;
+  const { file } = input;
+  const isStream = file === "-" || (yield* look(file))?.isStream === true;
+  const format = yield* formatOf(input, isStream);
+  return yield* isStream ? fromStream(file, format) : fromFile(input, format);
 });
 
 const rows = ({ placed, rejected, replayed }: Tally) =>
@@ -199,21 +229,23 @@ const view = summaryView<Record<string, unknown>>({
   rejects: "REJECTED ROWS",
 });
 
-const rejectsPath = ({ file, rejects }: Input) =>
+const rejectsPath = ({ rejects }: Input, { file }: Source) =>
   Option.getOrElse(rejects, () =>
-    file === "-" ? "orders.rejected.ndjson" : `${file}.rejected.ndjson`,
+    file === undefined
+      ? "orders.rejected.ndjson"
+      : `${file.path}.rejected.ndjson`,
   );
 
 /** Shows what came of it; the exit code is 1 where rows were rejected. */
 const showEnd = Effect.fnUntraced(function* (
-  input: Input,
+  rejectsTo: string,
   tally: Tally,
   done: number,
   seconds: number,
 ) {
   const { tell } = yield* Machine;
   const { placed, rejected, replayed } = tally;
-  const rejects = rejected > 0 ? rejectsPath(input) : null;
+  const rejects = rejected > 0 ? rejectsTo : null;
   yield* showOne(view, {
     ...{ placed, replayed, rejected },
     seconds: Math.round(seconds * 10) / 10,
@@ -232,7 +264,7 @@ const imported = Effect.fnUntraced(function* (input: Input, source: Source) {
   const { openCut, remove, tell } = yield* Machine;
   const url = yield* Url;
   const { file, start } = source;
-  const rejects = rejectsPath(input);
+  const rejects = rejectsPath(input, source);
   // Those of an import before this one.
   if (start.rejected_bytes === 0) yield* remove(rejects);
   const settling = makeSettling({
@@ -271,7 +303,7 @@ const imported = Effect.fnUntraced(function* (input: Input, source: Source) {
   const ended = yield* Clock.currentTimeMillis;
   const tally = settling.tally();
   yield* showEnd(
-    input,
+    rejects,
     tally,
     rows(tally) - rows(start),
     (ended - began) / 1000,

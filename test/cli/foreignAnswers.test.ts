@@ -124,7 +124,7 @@ describe("what something else has answered is told, with status and address, by"
     [
       302,
       { location: "https://sso.example.com/login?next=secret" },
-      /sso\.example\.com\/login\. [^]*people sign in/,
+      /sso\.example\.com\/login\. .*\n.*people sign in/,
     ],
     [307, { location: "/elsewhere/" }, /elsewhere/],
     [308, {}, /ORDERS_URL/],
