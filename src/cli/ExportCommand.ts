@@ -99,9 +99,13 @@ const exported = Effect.fnUntraced(function* (input: Input) {
       ),
     );
 
-  if (file === "-") {
-    yield* read(machine.write);
-    return;
+  if (file === "-") return yield* read(machine.write);
+  if ((yield* machine.look(file))?.isStream === true) {
+    return yield* Effect.acquireUseRelease(
+      machine.openCut(file, 0),
+      ({ write }) => read(write),
+      ({ close }) => close,
+    );
   }
   yield* toFile(file, read).pipe(
     Effect.onExit((exit) =>

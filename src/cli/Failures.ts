@@ -99,19 +99,76 @@ const reasonOf = (error: unknown): string | undefined => {
   return code;
 };
 
-const noAnswer = (error: object, url: string): Failure => {
-  const reason = (
-    error as { readonly reason?: { _tag: string; description?: string } }
-  ).reason;
-  if (reason?._tag === "TransportError") {
-    const code = reasonOf(reason);
-    const said = code ?? reason.description;
-    return away(url, said === undefined ? "" : ` (${said})`);
-  }
-  return {
-    message: `What answers at ${url} is not this order service, or one of another version.\nSay where the service is with --url or ORDERS_URL.`,
-    exitCode: exitCodes.failed,
+/** As much as is looked at of an `HttpClientError`. */
+interface HttpError {
+  readonly message: string;
+  readonly reason: {
+    readonly _tag: string;
+    readonly description?: string;
+    /** Something else answered: the message says what. */
+    readonly isForeign?: boolean;
   };
+  readonly request: { readonly url: string };
+  readonly response?: {
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string | undefined>>;
+  };
+}
+
+/** The base address that a redirect leads to, if it keeps the path. */
+const movedTo = ({ request, response }: HttpError, url: string) => {
+  const target = URL.parse(response?.headers.location ?? "", request.url);
+  const base = url.replace(/\/+$/, "");
+  if (target === null || !request.url.startsWith(`${base}/`)) return undefined;
+  const path = request.url.slice(base.length);
+  const address = `${target.origin}${target.pathname}`;
+  return address.endsWith(path) && address !== request.url
+    ? address.slice(0, -path.length)
+    : undefined;
+};
+
+/** What to do about an answer that is not the service's. */
+const adviceOn = (error: HttpError, url: string): string => {
+  // What `fetch` hides is 407.
+  const status = error.response?.status ?? 407;
+  const address = "Say where the service is with --url or ORDERS_URL";
+  if (status >= 300 && status < 400) {
+    const base = movedTo(error, url);
+    return base === undefined
+      ? `${address}; if people sign in there, ask for an address for programs.`
+      : `Use that address: --url ${base} (or ORDERS_URL).`;
+  }
+  switch (status) {
+    case 401:
+    case 403:
+    case 407:
+    case 511:
+      return "A proxy on the way keeps this command out. Ask whoever runs it for access, or for an address that does not pass it.";
+    case 413:
+      return "A proxy on the way takes no bodies of that size. Have its limit raised (nginx: client_max_body_size).";
+    case 502:
+    case 503:
+    case 504:
+      return "A proxy answers for the service. Is the service running? Then try again.";
+    case 408:
+    case 429:
+    case 500:
+      return "Try again; if it stays, ask whoever runs what answered.";
+    default:
+      return `${address}. It may be of another version, or people have to sign in there.`;
+  }
+};
+
+const noAnswer = (error: HttpError, url: string): Failure => {
+  const { reason } = error;
+  if (reason.isForeign === true) {
+    return {
+      message: `${error.message}\n${adviceOn(error, url)}`,
+      exitCode: exitCodes.failed,
+    };
+  }
+  const said = reasonOf(reason) ?? reason.description;
+  return away(url, said === undefined ? "" : ` (${said})`);
 };
 
 const fileWords: Readonly<Record<string, string>> = {
@@ -122,6 +179,7 @@ const fileWords: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of its path is no folder",
   ENOSPC: "the disk is full",
   EROFS: "the disk is read-only",
+  EPIPE: "whoever read it has gone",
   Z_BUF_ERROR: "its gzip text is cut off",
   Z_DATA_ERROR: "its gzip text is broken",
 };
@@ -164,7 +222,7 @@ const failureOfError = (error: unknown, url: string): Failure => {
         exitCode: exitCodes.failed,
       };
     case "HttpClientError":
-      return noAnswer(error, url);
+      return noAnswer(error as HttpError, url);
     case "SchemaError":
       return {
         message: (error as unknown as Error).message.replace(

@@ -1,23 +1,10 @@
 /** `orders import`: a file of orders, placed in batches. */
-import { Clock, Effect, Option, Stream } from "effect";
+import { Clock, Effect, Option } from "effect";
 import { Argument, Command, Flag } from "effect/cli";
-import { EndsWith, exitCodes, failed, usedWrongly } from "./Failures.ts";
+import { EndsWith, exitCodes } from "./Failures.ts";
 import { makeSettling, runImport, type Tally } from "./Import.ts";
-import {
-  type FileMark,
-  forgetPlace,
-  keepPlace,
-  keptPlace,
-  markOf,
-  placePath,
-} from "./ImportPlace.ts";
-import {
-  type Batch,
-  batchesOf,
-  columnsIn,
-  headerFault,
-  type ImportFormat,
-} from "./ImportRows.ts";
+import { forgetPlace, keepPlace } from "./ImportPlace.ts";
+import { type Source, sourceOf } from "./ImportSource.ts";
 import { Machine } from "./Machine.ts";
 import { lengthText, withProgress } from "./Progress.ts";
 import { showOne } from "./Results.ts";
@@ -25,35 +12,22 @@ import { makeSender } from "./Sending.ts";
 import { Url, withClient } from "./Settings.ts";
 import { summaryView } from "./Views.ts";
 
-const nothing: Tally = {
-  ...{ offset: 0, line: 0, placed: 0, replayed: 0, rejected: 0 },
-  rejected_bytes: 0,
-};
-
-/** What is imported, and from where on. */
-interface Source {
-  /** Left out for standard input, which cannot be gone on with. */
-  readonly file: { readonly path: string; readonly mark: FileMark } | undefined;
-  readonly batches: Stream.Stream<Batch, unknown, Machine>;
-  readonly start: Tally;
-  /** Bytes of its text, where that is known. */
-  readonly size: number | undefined;
-}
-
 const flags = {
   file: Argument.String("file").pipe(
     Argument.withDescription(
-      "NDJSON (an order a line) or CSV, also as .gz; - for standard input",
+      "NDJSON (an order a line) or CSV, also as .gz; - for standard input; a pipe is read as it comes",
     ),
   ),
   format: Flag.Literals("format", ["ndjson", "csv"]).pipe(
-    Flag.withDescription("Left out: by the name of the file; ndjson for -"),
+    Flag.withDescription(
+      "Left out: by the name of the file; ndjson for - and for pipes",
+    ),
     Flag.optional,
   ),
   rejects: Flag.String("rejects").pipe(
     Flag.withMetavar("file"),
     Flag.withDescription(
-      "Where rows that are refused go, with the reason; <file>.rejected.ndjson unless said",
+      "Where rows that are refused go, with the reason; <file>.rejected.ndjson unless said, for - and for pipes orders.rejected.ndjson",
     ),
     Flag.optional,
   ),
@@ -64,103 +38,6 @@ const flags = {
 } as const;
 
 type Input = Command.Command.Config.Infer<typeof flags>;
-
-const formatOf = Effect.fnUntraced(function* ({ file, format }: Input) {
-  if (Option.isSome(format)) return format.value;
-  const [, ending] = /\.(\w+?)(?:\.gz)?$/.exec(file.toLowerCase()) ?? [];
-  if (ending === "csv") return "csv";
-  if (file === "-" || /^(ndjson|jsonl|json)$/.test(ending ?? "")) {
-    return "ndjson";
-  }
-  return yield* usedWrongly(
-    `The name ${file} does not tell what is in it: add --format ndjson or --format csv.`,
-  );
-});
-
-const isGzip = (head: Uint8Array) => head[0] === 0x1f && head[1] === 0x8b;
-
-/** Bytes of a text that is unpacked, without its first `offset`. */
-const without = (offset: number) => (chunk: Uint8Array) => {
-  const dropped = Math.min(offset, chunk.length);
-  offset -= dropped;
-  return chunk.subarray(dropped);
-};
-
-/** Where a file was left, if it is the same and is not to be begun anew. */
-const startOf = Effect.fnUntraced(function* (input: Input, mark: FileMark) {
-  const { tell } = yield* Machine;
-  if (input.restart) return nothing;
-  const kept = yield* keptPlace(input.file, mark, yield* Url);
-  if (kept === undefined) return nothing;
-  if (kept === "other") {
-    yield* tell(
-      `${placePath(input.file)} is of another state of the file, or of another service: beginning with the first row.\n`,
-    );
-    return nothing;
-  }
-  yield* tell(`Going on after line ${kept.line}.\n`);
-  return kept;
-});
-
-/** The columns of a file that is gone on with. */
-const headerOf = Effect.fnUntraced(function* (path: string, gunzip: boolean) {
-  const { read } = yield* Machine;
-  const [header = ""] = yield* read(path, { gunzip }).pipe(
-    Stream.decodeText,
-    Stream.splitLines,
-    Stream.take(1),
-    Stream.runCollect,
-  );
-  const columns = columnsIn(header);
-  return "order_id" in columns ? columns : yield* headerFault(columns);
-});
-
-const fromFile = Effect.fnUntraced(function* (
-  input: Input,
-  format: ImportFormat,
-) {
-  const machine = yield* Machine;
-  const path = input.file;
-  const marked = yield* markOf(path);
-  if (marked === undefined) {
-    return yield* failed(`Cannot read ${path}: there is no such file.`);
-  }
-  const { head, mark } = marked;
-  const gunzip = isGzip(head);
-  if (!gunzip && format === "ndjson" && head[0] === "[".charCodeAt(0)) {
-    return yield* usedWrongly(
-      `${path} is a JSON array: an order on each line is needed.\nTry: jq -c '.[]' ${path} | orders import -`,
-    );
-  }
-  const start = yield* startOf(input, mark);
-  const { offset } = start;
-  const bytes = gunzip
-    ? Stream.map(machine.read(path, { gunzip }), without(offset))
-    : machine.read(path, { offset });
-  const columns =
-    format === "csv" && offset > 0 ? yield* headerOf(path, gunzip) : undefined;
-  const source: Source = {
-    file: { path, mark },
-    batches: batchesOf(bytes, format, start, columns),
-    start,
-    size: gunzip ? undefined : mark.size,
-  };
-  return source;
-});
-
-const sourceOf = Effect.fnUntraced(function* (input: Input) {
-  const format = yield* formatOf(input);
-  if (input.file !== "-") return yield* fromFile(input, format);
-  const { stdin, stdinIsTerminal, tell } = yield* Machine;
-  if (stdinIsTerminal) yield* tell("Reading orders; Ctrl-D ends them.\n");
-  const source: Source = {
-    file: undefined,
-    batches: batchesOf(stdin, format, nothing),
-    start: nothing,
-    size: undefined,
-  };
-  return source;
-});
 
 const rows = ({ placed, rejected, replayed }: Tally) =>
   placed + replayed + rejected;
@@ -199,21 +76,23 @@ const view = summaryView<Record<string, unknown>>({
   rejects: "REJECTED ROWS",
 });
 
-const rejectsPath = ({ file, rejects }: Input) =>
+const rejectsPath = ({ rejects }: Input, { file }: Source) =>
   Option.getOrElse(rejects, () =>
-    file === "-" ? "orders.rejected.ndjson" : `${file}.rejected.ndjson`,
+    file === undefined
+      ? "orders.rejected.ndjson"
+      : `${file.path}.rejected.ndjson`,
   );
 
 /** Shows what came of it; the exit code is 1 where rows were rejected. */
 const showEnd = Effect.fnUntraced(function* (
-  input: Input,
+  rejectsTo: string,
   tally: Tally,
   done: number,
   seconds: number,
 ) {
   const { tell } = yield* Machine;
   const { placed, rejected, replayed } = tally;
-  const rejects = rejected > 0 ? rejectsPath(input) : null;
+  const rejects = rejected > 0 ? rejectsTo : null;
   yield* showOne(view, {
     ...{ placed, replayed, rejected },
     seconds: Math.round(seconds * 10) / 10,
@@ -232,7 +111,7 @@ const imported = Effect.fnUntraced(function* (input: Input, source: Source) {
   const { openCut, remove, tell } = yield* Machine;
   const url = yield* Url;
   const { file, start } = source;
-  const rejects = rejectsPath(input);
+  const rejects = rejectsPath(input, source);
   // Those of an import before this one.
   if (start.rejected_bytes === 0) yield* remove(rejects);
   const settling = makeSettling({
@@ -271,7 +150,7 @@ const imported = Effect.fnUntraced(function* (input: Input, source: Source) {
   const ended = yield* Clock.currentTimeMillis;
   const tally = settling.tally();
   yield* showEnd(
-    input,
+    rejects,
     tally,
     rows(tally) - rows(start),
     (ended - began) / 1000,

@@ -1,5 +1,5 @@
 /** `orders keys`: who may do what, where access is closed. */
-import { Effect, Option, Stream } from "effect";
+import { DateTime, Effect, Option, Stream } from "effect";
 import { Argument, Command, Flag } from "effect/cli";
 import type { MadeKey } from "../api/KeysApi.ts";
 import { graceSecondsMax, KeyName } from "../domain/ApiKey.ts";
@@ -17,15 +17,17 @@ const keyId = Argument.String("key_id").pipe(
 
 const showMade = Effect.fnUntraced(function* (made: MadeKey) {
   const { tell } = yield* Machine;
-  yield* showOne(madeKeyView, made);
+  yield* showOne(madeKeyView(yield* DateTime.now), made);
   yield* tell("Keep the key: it is shown this once.\n");
 });
 
 const list = Command.make("list", {}, () =>
   withClient(({ keys }) =>
-    Effect.flatMap(keys.list(), (listed) =>
-      showAll(keysView, Stream.fromIterable(listed)),
-    ),
+    Effect.gen(function* () {
+      const listed = yield* keys.list();
+      const view = keysView(yield* DateTime.now);
+      yield* showAll(view, Stream.fromIterable(listed));
+    }),
   ),
 ).pipe(Command.withDescription("List keys; none is shown in full"));
 

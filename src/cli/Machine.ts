@@ -25,6 +25,12 @@ export interface FileState {
   readonly size: number;
   /** When its content last changed, in milliseconds since 1970. */
   readonly modified: number;
+  /**
+   * A pipe, a terminal or another device, or standard input or output by its
+   * name: it is read or written once, from the beginning, and nothing stands
+   * beside it.
+   */
+  readonly isStream: boolean;
 }
 
 /** A file that is written to from its beginning or from its end. */
@@ -46,6 +52,7 @@ export class Machine extends Context.Service<
     readonly stderrIsTerminal: boolean;
     /** Of the terminal, now. */
     readonly columns: Effect.Effect<number>;
+    /** Unpacked where it is gzip, as every stream that is read. */
     readonly stdin: Stream.Stream<Uint8Array, FileFault>;
     /** To standard output, once there is room. */
     write(
@@ -55,7 +62,7 @@ export class Machine extends Context.Service<
     tell(text: string): Effect.Effect<void>;
     /** Asks on the terminal; `undefined` at the end of the input. */
     ask(question: string): Effect.Effect<string | undefined>;
-    /** A file's bytes, from `offset` on or unpacked. */
+    /** A file's bytes, from `offset` on or unpacked; a stream's all. */
     read(
       path: string,
       options?: {
@@ -66,12 +73,15 @@ export class Machine extends Context.Service<
     ): Stream.Stream<Uint8Array, FileFault>;
     /** `undefined` if there is none. */
     look(path: string): Effect.Effect<FileState | undefined, FileFault>;
-    /** Opens a file for writing, with its first `keep` bytes and no more. */
+    /**
+     * Opens a file for writing, with its first `keep` bytes and no more; of a
+     * stream, nothing is cut.
+     */
     openCut(path: string, keep: number): Effect.Effect<OpenFile, FileFault>;
     /** Puts a whole text in the place of a file: it is the old one or the new. */
     replace(path: string, text: string): Effect.Effect<void, FileFault>;
     rename(from: string, to: string): Effect.Effect<void, FileFault>;
-    /** No fault where there is none. */
+    /** No fault where there is none; a stream is left alone. */
     remove(path: string): Effect.Effect<void, FileFault>;
   }
 >()("cli/Machine") {}

@@ -30,6 +30,11 @@ const outcomeOf = ({ order_id, problem, status }: Entry): Outcome => ({
   reason: problem === undefined ? undefined : problemText(problem),
 });
 
+/** The service takes no body of that size, or a proxy before it. */
+const isTooLarge = (error: SendError): boolean =>
+  error._tag === "BodyTooLarge" ||
+  (error._tag === "HttpClientError" && error.response?.status === 413);
+
 /** Whether the same request may be answered another time. */
 const isTransient = (error: SendError): boolean => {
   switch (error._tag) {
@@ -105,9 +110,7 @@ export const makeSender = Effect.fnUntraced(function* (
   > =>
     Effect.matchEffect(once(lines), {
       onFailure: (error) => {
-        if (error._tag === "BodyTooLarge") {
-          return halves(lines, problemText(error));
-        }
+        if (isTooLarge(error)) return halves(lines, reasonText(error, url));
         return isTransient(error)
           ? Effect.andThen(
               waitMore(times, reasonText(error, url), error),

@@ -231,18 +231,23 @@ export const metricsView: View<OrderMetrics> = {
   ],
 };
 
-const keyState = (key: KeyEntry) =>
-  key.revoked_at === null ? "good" : "revoked";
+const keyState = (key: KeyEntry, now: DateTime.Utc) => {
+  if (key.revoked_at !== null) return "revoked";
+  return key.expires_at !== null &&
+    DateTime.isLessThanOrEqualTo(key.expires_at, now)
+    ? "expired"
+    : "good";
+};
 
-const keyColumns: View<KeyEntry>["columns"] = [
+const keyColumns = (now: DateTime.Utc): View<KeyEntry>["columns"] => [
   { title: "ID", of: ({ id }) => id },
   { title: "NAME", width: 30, of: ({ name }) => name },
   { title: "SCOPES", width: 30, of: ({ scopes }) => scopes.join(" ") },
   { title: "BEGINS", of: ({ start }) => `${start}…` },
   {
     title: "STATE",
-    of: keyState,
-    colour: (key) => (key.revoked_at === null ? "green" : "dim"),
+    of: (key) => keyState(key, now),
+    colour: (key) => (keyState(key, now) === "good" ? "green" : "dim"),
   },
   { title: "EXPIRES", of: ({ expires_at }) => timeText(expires_at) },
   { title: "RATE LIMIT", of: ({ rate_limit }) => rate_limit ?? "-" },
@@ -254,15 +259,15 @@ const keyFields = [
   ...["expires_at", "rolled_at", "old_key_until", "revoked_at"],
 ];
 
-export const keysView: View<KeyEntry> = {
+export const keysView = (now: DateTime.Utc): View<KeyEntry> => ({
   fields: keyFields,
-  columns: keyColumns,
-};
+  columns: keyColumns(now),
+});
 
-export const madeKeyView: View<MadeKey> = {
+export const madeKeyView = (now: DateTime.Utc): View<MadeKey> => ({
   fields: [...keyFields, "key"],
-  columns: [{ title: "KEY", of: ({ key }) => key }, ...keyColumns],
-};
+  columns: [{ title: "KEY", of: ({ key }) => key }, ...keyColumns(now)],
+});
 
 /** What a command did, in a few numbers. */
 export const summaryView = <A extends Readonly<Record<string, unknown>>>(

@@ -8,8 +8,9 @@
  */
 import { Duration, Effect, Random, Schema, Stream } from "effect";
 import { Sse } from "effect/encoding";
-import { HttpClientError, type HttpClientResponse } from "effect/http";
+import type { HttpClientError, HttpClientResponse } from "effect/http";
 import { type CloudEvent, StreamedEvent } from "../api/CloudEvent.ts";
+import { foreignAnswer } from "./ForeignAnswer.ts";
 import type { RequestRetryPolicy } from "./RequestRetry.ts";
 
 /**
@@ -34,21 +35,6 @@ export const silenceMax = Duration.seconds(45);
 const firstRetry = Duration.seconds(1);
 
 const read = Schema.decodeUnknownEffect(StreamedEvent);
-
-/** An answer that is no stream of events: some proxy's, or another service's. */
-const notEvents = (
-  response: HttpClientResponse.HttpClientResponse,
-  description: string,
-  cause?: unknown,
-) =>
-  new HttpClientError.HttpClientError({
-    reason: new HttpClientError.DecodeError({
-      request: response.request,
-      response,
-      description,
-      cause,
-    }),
-  });
 
 /**
  * Events from connections that `connect` makes, each to what comes after an id.
@@ -100,14 +86,14 @@ export const listen = <E>(
           const fault = parser.feed(text);
           return fault === undefined
             ? Effect.succeed(parsed.splice(0))
-            : Effect.fail(notEvents(response, fault.message, fault));
+            : Effect.fail(foreignAnswer(response, fault));
         });
     };
 
     const connection = Effect.gen(function* () {
       const response = yield* connect(after);
       if (!response.headers["content-type"]?.startsWith("text/event-stream")) {
-        return yield* notEvents(response, "the answer is no stream of events");
+        return yield* foreignAnswer(response);
       }
       return response.stream.pipe(
         Stream.timeout(silenceMax),

@@ -3,9 +3,10 @@
  * cut, however it looks: what came before is right, and not all.
  */
 import { Duration, Effect, Schema, Stream } from "effect";
-import { HttpClientError, type HttpClientResponse } from "effect/http";
+import type { HttpClientError, HttpClientResponse } from "effect/http";
 import { type ExportFormat, exportTypes } from "../api/OrdersApi.ts";
 import { Order } from "../domain/Order.ts";
+import { foreignAnswer } from "./ForeignAnswer.ts";
 
 /** The service, or the way to it, broke off: what was given is not all. */
 export class ExportCut extends Schema.TaggedError<ExportCut>()("ExportCut", {
@@ -55,15 +56,7 @@ const checked = (
 ) =>
   response.headers["content-type"]?.startsWith(exportTypes[format])
     ? Effect.succeed(response)
-    : Effect.fail(
-        new HttpClientError.HttpClientError({
-          reason: new HttpClientError.DecodeError({
-            request: response.request,
-            response,
-            description: `the answer is not ${exportTypes[format]}`,
-          }),
-        }),
-      );
+    : Effect.fail(foreignAnswer(response));
 
 type Connect<E> = Effect.Effect<HttpClientResponse.HttpClientResponse, E>;
 

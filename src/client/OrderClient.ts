@@ -71,9 +71,11 @@
  * **Failures** are, besides each endpoint's refusals: `SchemaError` when what
  * was to be sent breaks the contract (nothing was sent), and `HttpClientError`
  * for everything that is no answer of this service: no connection, no answer
- * in time (both `reason: TransportError`), or an answer that some proxy or
- * other service gave. After an `HttpClientError`, `place` may or may not have
- * taken the order in; placing it again tells.
+ * in time (both `reason: TransportError`), or an answer that a proxy or another
+ * service gave (`reason: ForeignAnswer`). Its message says what answered, with
+ * status and address. A redirect is such an answer: it is not followed. After
+ * an `HttpClientError`, `place` may or may not have taken the order in; placing
+ * it again tells.
  */
 import {
   Context,
@@ -102,6 +104,7 @@ import { PlaceOrder } from "../api/PlaceOrder.ts";
 import type { Order } from "../domain/Order.ts";
 import { type EventGap, listen } from "./EventListening.ts";
 import * as Exporting from "./Exporting.ts";
+import { explained, noted, revealed } from "./ForeignAnswer.ts";
 import * as PlacingMany from "./PlacingMany.ts";
 import {
   answeredWithin,
@@ -200,53 +203,68 @@ const readOrder = Schema.decodeEffect(PlaceOrder, { errors: "all" });
 const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
   const { key, timeout = "10 seconds" } = options;
   const policy = { ...defaultPolicy, ...options.retry };
-  const keyless = yield* HttpClient.HttpClient;
-  const anyClient =
+  const keyless = revealed(yield* HttpClient.HttpClient);
+  const anyClient = noted(
     key === undefined
       ? keyless
-      : HttpClient.mapRequest(keyless, HttpClientRequest.bearerToken(key));
+      : HttpClient.mapRequest(keyless, HttpClientRequest.bearerToken(key)),
+  );
   const httpClient = answeredWithin(timeout)(anyClient);
   const patientClient = retryTransient(policy)(httpClient);
-  const orders = yield* HttpApiClient.group(Api, {
-    group: "orders",
-    baseUrl: options.baseUrl,
-    httpClient: patientClient,
-  });
-  const { list } = yield* HttpApiClient.group(Api, {
-    group: "events",
-    baseUrl: options.baseUrl,
-    httpClient: patientClient,
-  });
-  const { stream } = yield* HttpApiClient.group(Api, {
-    group: "events",
-    baseUrl: options.baseUrl,
-    httpClient: anyClient.pipe(
-      begunWithin(timeout),
-      retryTransient({
-        ...policy,
-        times: Number.POSITIVE_INFINITY,
-        retryAfterMax: Duration.infinity,
-      }),
-    ),
-  });
-  const subscriptions = yield* HttpApiClient.group(Api, {
-    group: "subscriptions",
-    baseUrl: options.baseUrl,
-    // Sent once: each request may make one, or post a test.
-    httpClient,
-  });
-  const processing = yield* HttpApiClient.group(Api, {
-    group: "processing",
-    baseUrl: options.baseUrl,
-    // Pausing what is paused changes nothing.
-    httpClient: patientClient,
-  });
-  const exporting = yield* HttpApiClient.group(Api, {
-    group: "orders",
-    baseUrl: options.baseUrl,
-    // Begun anew until its answer begins; what comes then, comes once.
-    httpClient: retryTransient(policy)(begunWithin(timeout)(anyClient)),
-  });
+  const orders = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "orders",
+      baseUrl: options.baseUrl,
+      httpClient: patientClient,
+    }),
+  );
+  const { list } = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "events",
+      baseUrl: options.baseUrl,
+      httpClient: patientClient,
+    }),
+  );
+  const { stream } = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "events",
+      baseUrl: options.baseUrl,
+      httpClient: anyClient.pipe(
+        begunWithin(timeout),
+        retryTransient({
+          ...policy,
+          times: Number.POSITIVE_INFINITY,
+          retryAfterMax: Duration.infinity,
+        }),
+      ),
+    }),
+    { isRead: false },
+  );
+  const subscriptions = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "subscriptions",
+      baseUrl: options.baseUrl,
+      // Sent once: each request may make one, or post a test.
+      httpClient,
+    }),
+  );
+  const processing = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "processing",
+      baseUrl: options.baseUrl,
+      // Pausing what is paused changes nothing.
+      httpClient: patientClient,
+    }),
+  );
+  const exporting = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "orders",
+      baseUrl: options.baseUrl,
+      // Begun anew until its answer begins; what comes then, comes once.
+      httpClient: retryTransient(policy)(begunWithin(timeout)(anyClient)),
+    }),
+    { isRead: false },
+  );
   const beginExport = (
     format: ExportFormat,
     filter: ExportFilter | undefined = {},
@@ -258,17 +276,21 @@ const make = Effect.fnUntraced(function* (options: OrderClientOptions) {
       }),
       ([, response]) => response,
     );
-  const health = yield* HttpApiClient.group(Api, {
-    group: "health",
-    baseUrl: options.baseUrl,
-    httpClient,
-  });
-  const keys = yield* HttpApiClient.group(Api, {
-    group: "keys",
-    baseUrl: options.baseUrl,
-    // Sent once: each request may make a key.
-    httpClient,
-  });
+  const health = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "health",
+      baseUrl: options.baseUrl,
+      httpClient,
+    }),
+  );
+  const keys = explained(
+    yield* HttpApiClient.group(Api, {
+      group: "keys",
+      baseUrl: options.baseUrl,
+      // Sent once: each request may make a key.
+      httpClient,
+    }),
+  );
   return OrderClient.of({
     orders,
     events: { list },
@@ -349,15 +371,22 @@ export class OrderClient extends Context.Service<
     ): Stream.Stream<Uint8Array, ExportError>;
   }
 >()("order-service/OrderClient") {
-  /** Sends with the `HttpClient` at hand. */
+  /** Sends with the `HttpClient` at hand; it should follow no redirects. */
   static readonly layer = (
     options: OrderClientOptions,
   ): Layer.Layer<OrderClient, never, HttpClient.HttpClient> =>
     Layer.effect(OrderClient, make(options));
 
-  /** Sends with the platform's `fetch`. */
+  /** Sends with the platform's `fetch`, which follows no redirects here. */
   static readonly layerFetch = (
     options: OrderClientOptions,
   ): Layer.Layer<OrderClient> =>
-    Layer.provide(OrderClient.layer(options), FetchHttpClient.layer);
+    Layer.provide(
+      OrderClient.layer(options),
+      Layer.provide(
+        FetchHttpClient.layer,
+        // A `POST` that is redirected might arrive as a `GET`, without its key.
+        Layer.succeed(FetchHttpClient.RequestInit)({ redirect: "manual" }),
+      ),
+    );
 }

@@ -18,6 +18,7 @@ import {
   type HttpClientResponse,
   UrlParams,
 } from "effect/http";
+import { HiddenAnswer } from "./ForeignAnswer.ts";
 
 /** How often a request is sent again, and after which waits. */
 export interface RequestRetryPolicy {
@@ -61,7 +62,8 @@ type Outcome = Result.Result<
 const isTransient = (outcome: Outcome): boolean =>
   Result.isSuccess(outcome)
     ? transientStatuses.has(outcome.success.status)
-    : outcome.failure.reason._tag === "TransportError";
+    : outcome.failure.reason._tag === "TransportError" &&
+      !(outcome.failure.reason instanceof HiddenAnswer);
 
 /** What `Retry-After` asks for, as seconds or as a date; 0 if nothing. */
 const retryAfterMillis = (outcome: Outcome, now: number): number => {

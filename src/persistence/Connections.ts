@@ -22,6 +22,8 @@ export class Connections extends Context.Service<
     readonly listsMax: number;
     /** Says that the database takes no changes: there may be another that does. */
     readonly isReadOnly: Effect.Effect<void>;
+    /** What may be wrong where the database refuses the login. */
+    readonly loginHint?: string | undefined;
   }
 >()("persistence/Connections") {
   /** For a database with a single session: there is nothing to keep apart. */

@@ -31,6 +31,12 @@ export class DatabaseRefused extends Schema.TaggedError<DatabaseRefused>()(
   { message: Schema.String },
 ) {}
 
+/** The login was refused, and there is a likely reason. */
+class LoginRefused extends Schema.TaggedError<LoginRefused>()("LoginRefused", {
+  message: Schema.String,
+  cause: Schema.Defect(),
+}) {}
+
 /** How long others wait for the first try to bring the schema in place. */
 const firstTryTimeout = Duration.seconds(5);
 
@@ -65,17 +71,20 @@ export class Database extends Context.Service<
       const refused = yield* Deferred.make<never, DatabaseRefused>();
       const tried = yield* Deferred.make<void>();
       let state = "the database has not been reached yet";
-      const { isReadOnly } = yield* Connections;
-      const answers = Effect.tapErrorTag(
-        answersWithin(sql, checkTimeout),
-        "TakesNoChanges",
-        () => isReadOnly,
+      const { isReadOnly, loginHint } = yield* Connections;
+      const explained = <E>(cause: E) =>
+        loginHint !== undefined && describe(cause).isLogin
+          ? new LoginRefused({ message: loginHint, cause })
+          : cause;
+      const answers = answersWithin(sql, checkTimeout).pipe(
+        Effect.tapErrorTag("TakesNoChanges", () => isReadOnly),
+        Effect.mapError(explained),
       );
       const outage = yield* Outage.make(answers);
       const failed = (error: unknown) =>
         describe(error).kind === "read-only"
           ? Effect.andThen(isReadOnly, outage.failed(error))
-          : outage.failed(error);
+          : outage.failed(explained(error));
 
       yield* migrate.pipe(
         Effect.provideService(SqlClient.SqlClient, sql),

@@ -20,6 +20,8 @@ export interface DatabaseFault {
   readonly reason: string;
   /** For the log. */
   readonly words: string;
+  /** The user or its password is refused. */
+  readonly isLogin: boolean;
 }
 
 /** By SQLSTATE: its class, or itself. */
@@ -46,6 +48,7 @@ export const describe = (error: unknown): DatabaseFault => {
   const kind = kindOf(chain, code);
   return {
     kind,
+    isLogin: code?.startsWith("28") === true,
     reason: code === undefined ? reasons[kind] : `${reasons[kind]} (${code})`,
     words: Array.from(
       new Set(chain.map((one) => one.message).filter((words) => words !== "")),

@@ -141,6 +141,27 @@ const hostsOf = (url: string): Result.Result<ReadonlyArray<Host>, string> => {
     : Result.fail("one of its hosts cannot be read");
 };
 
+/** SASLprep (RFC 4013): what becomes a space, and what goes away. */
+const spaces = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g;
+const dropped =
+  /\u00ad|\u034f|\u1806|[\u180b-\u180d]|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g;
+
+const saslprep = (text: string): string =>
+  text.replace(spaces, " ").replace(dropped, "").normalize("NFKC");
+
+/**
+ * Why the database may refuse a password that is right: it has stored the
+ * prepared one, and `@effect/sql-pg` sends the password as it is.
+ */
+export const loginHint = (url: string): string | undefined => {
+  const parsed = URL.parse(url.replace(/^[^:]*:/, "http:"));
+  const password =
+    parsed?.searchParams.get("password") ?? decode(parsed?.password ?? "");
+  return saslprep(password) === password
+    ? undefined
+    : "the password in DATABASE_URL has characters that PostgreSQL replaces (SASLprep, RFC 4013: a no-break space, a letter with a combining accent, a full-width letter), and this client does not replace them: no order can be stored. Give the role a password of ASCII characters, or write the characters that replace them into DATABASE_URL";
+};
+
 const decode = (text: string) => {
   try {
     return decodeURIComponent(text);

@@ -1,11 +1,23 @@
 /** The machine of the `orders` command, on Node. */
-import { createReadStream, type ReadStream } from "node:fs";
+import {
+  constants,
+  createReadStream,
+  open as openNumber,
+  type Stats,
+} from "node:fs";
 import { open, rename, rm, stat, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
+import { promisify } from "node:util";
 import { createGunzip } from "node:zlib";
 import { Effect, Stream } from "effect";
-import { FileFault, type Machine, OutputClosed } from "../cli/Machine.ts";
+import {
+  FileFault,
+  type Machine,
+  type OpenFile,
+  OutputClosed,
+} from "../cli/Machine.ts";
 
 /** As much of a file as is read at once. */
 const chunkBytes = 256 * 1024;
@@ -20,21 +32,73 @@ const faultOf = (path: string, tried: string) => (error: unknown) =>
 const attempt = <A>(path: string, tried: string, run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: faultOf(path, tried) });
 
-const streamOf = (path: string, from: () => Readable) =>
-  Stream.suspend(() =>
-    Stream.fromAsyncIterable<Uint8Array, FileFault>(
-      from(),
+/**
+ * The chunks of a stream. It ends with its reader: an iterator of Node's own
+ * waits for the next chunk first, which may never come.
+ */
+const chunksOf = (
+  source: Readable,
+  chunks: AsyncIterator<Uint8Array>,
+): AsyncIterable<Uint8Array> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: () => chunks.next(),
+    return: async () => {
+      source.destroy();
+      return { done: true, value: undefined };
+    },
+  }),
+});
+
+const streamOf = (
+  path: string,
+  from: () => Readable,
+  chunks = (source: Readable): AsyncIterator<Uint8Array> =>
+    source[Symbol.asyncIterator](),
+) =>
+  Stream.suspend(() => {
+    const source = from();
+    return Stream.fromAsyncIterable<Uint8Array, FileFault>(
+      chunksOf(source, chunks(source)),
       faultOf(path, "read"),
-    ),
-  );
+    );
+  });
 
 /** Several packed parts one after the other are one text. */
-const unpacked = (file: ReadStream): Readable => {
+const unpacked = (packed: Readable): Readable => {
   const gunzip = createGunzip({ chunkSize: chunkBytes });
-  file.on("error", (error) => gunzip.destroy(error));
-  gunzip.on("close", () => file.destroy());
-  return file.pipe(gunzip);
+  packed.on("error", (error) => gunzip.destroy(error));
+  gunzip.on("close", () => packed.destroy());
+  return packed.pipe(gunzip);
 };
+
+/** The chunks of a pipe, unpacked where it begins as gzip does. */
+async function* plainChunks(source: Readable): AsyncGenerator<Uint8Array> {
+  const chunks: AsyncIterator<Uint8Array> = source[Symbol.asyncIterator]();
+  let head = Buffer.alloc(0);
+  while (head.length < 2) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    head = Buffer.concat([head, value]);
+  }
+  const all = async function* () {
+    if (head.length > 0) yield head;
+    for (let next = await chunks.next(); !next.done; ) {
+      yield next.value;
+      next = await chunks.next();
+    }
+  };
+  const isPacked = head[0] === 0x1f && head[1] === 0x8b;
+  yield* isPacked ? unpacked(Readable.from(all())) : all();
+}
+
+/** Names of what the process has already. Opened by name, a socket fails. */
+const isStdin = (path: string) =>
+  /^\/(dev\/stdin|dev\/fd\/0|proc\/self\/fd\/0)$/.test(path);
+const isStdout = (path: string) =>
+  /^\/(dev\/stdout|dev\/fd\/1|proc\/self\/fd\/1)$/.test(path);
+
+const isStream = (path: string, stats: Stats) =>
+  !stats.isFile() || /^\/(dev|proc)\//.test(path);
 
 const stdout = "standard output";
 
@@ -79,11 +143,90 @@ const look = (path: string) =>
     if (found === undefined) return undefined;
     if (found.isDirectory())
       throw Object.assign(new Error(), { code: "EISDIR" });
-    return { size: found.size, modified: found.mtimeMs };
+    return {
+      size: found.size,
+      modified: found.mtimeMs,
+      isStream: isStream(path, found),
+      isPipe: found.isFIFO(),
+    };
   });
+
+/** Ends the wait of an `open` for a writer, by being one for a moment. */
+const releaseReader = (path: string) =>
+  Effect.promise(() =>
+    open(path, constants.O_WRONLY | constants.O_NONBLOCK).then(
+      (file) => file.close(),
+      () => {},
+    ),
+  );
+
+/**
+ * A pipe by its name. It is read as a socket is: a file is read in a thread,
+ * and the process cannot end before that thread has got something.
+ */
+const readPipe = (path: string) =>
+  attempt(path, "read", () => promisify(openNumber)(path, "r")).pipe(
+    Effect.onInterrupt(() => releaseReader(path)),
+    Effect.map((fd) =>
+      streamOf(
+        path,
+        () => new Socket({ fd, readable: true, writable: false }),
+        plainChunks,
+      ),
+    ),
+    Stream.unwrap,
+  );
+
+const read: Machine["Service"]["read"] = (
+  path,
+  { gunzip = false, length, offset = 0 } = {},
+) => {
+  if (length === 0) return Stream.empty;
+  if (isStdin(path)) {
+    return streamOf("standard input", () => process.stdin, plainChunks);
+  }
+  return Stream.unwrap(
+    Effect.map(look(path), (found) => {
+      if (found?.isPipe === true) return readPipe(path);
+      const open = () =>
+        createReadStream(path, {
+          highWaterMark: chunkBytes,
+          // Where a place is named, Node asks for it, which a pipe refuses.
+          ...(offset === 0 ? {} : { start: offset }),
+          ...(length === undefined ? {} : { end: offset + length - 1 }),
+        });
+      return found?.isStream === true
+        ? streamOf(path, open, plainChunks)
+        : streamOf(path, () => (gunzip ? unpacked(open()) : open()));
+    }),
+  );
+};
+
+const toStdout: OpenFile = {
+  write: (chunk) =>
+    Effect.catchTag(write(chunk), "OutputClosed", () =>
+      Effect.fail(faultOf(stdout, "write")({ code: "EPIPE" })),
+    ),
+  sync: Effect.void,
+  close: Effect.void,
+};
+
+const openStream = (path: string): Effect.Effect<OpenFile, FileFault> =>
+  isStdout(path)
+    ? Effect.succeed(toStdout)
+    : Effect.map(
+        attempt(path, "write", () => open(path, "a")),
+        (file) => ({
+          write: (chunk) => attempt(path, "write", () => file.writeFile(chunk)),
+          sync: Effect.void,
+          close: Effect.promise(() => file.close().catch(() => {})),
+        }),
+      );
 
 const openCut = (path: string, keep: number) =>
   Effect.gen(function* () {
+    const found = yield* look(path);
+    if (found?.isStream === true) return yield* openStream(path);
     const file = yield* attempt(path, "write", async () => {
       const opened = await open(path, keep === 0 ? "w" : "r+");
       await opened.truncate(keep);
@@ -128,24 +271,19 @@ export const machine = (): Machine["Service"] => ({
   columns: Effect.sync(
     () => process.stdout.columns || process.stderr.columns || 80,
   ),
-  stdin: streamOf("standard input", () => process.stdin),
+  stdin: read("/dev/stdin"),
   write,
   tell,
   ask,
-  read: (path, { gunzip = false, length, offset = 0 } = {}) =>
-    length === 0
-      ? Stream.empty
-      : streamOf(path, () => {
-          const file = createReadStream(path, {
-            highWaterMark: chunkBytes,
-            start: offset,
-            ...(length === undefined ? {} : { end: offset + length - 1 }),
-          });
-          return gunzip ? unpacked(file) : file;
-        }),
+  read,
   look,
   openCut,
   replace,
   rename: (from, to) => attempt(to, "write", () => rename(from, to)),
-  remove: (path) => attempt(path, "remove", () => rm(path, { force: true })),
+  remove: (path) =>
+    Effect.flatMap(look(path), (found) =>
+      found?.isStream === true
+        ? Effect.void
+        : attempt(path, "remove", () => rm(path, { force: true })),
+    ),
 });

@@ -174,6 +174,7 @@ export const layer = (
           ...clients,
           listsMax: Math.max(1, shares.reading - 1),
           isReadOnly: primary.isReadOnly,
+          loginHint: DatabaseUrl.loginHint(Redacted.value(url)),
         }),
       );
     }),

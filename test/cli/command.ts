@@ -32,6 +32,9 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
+/** The word for a shell. */
+const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
+
 const environment = (env: Run["env"] = {}) => ({
   PATH: process.env.PATH ?? "",
   HOME: process.env.HOME ?? "",
@@ -69,6 +72,22 @@ export const start = ({ args, directory = root, env, input }: Run): Started => {
   child.stdin?.on("error", () => {});
   child.stdin?.end(input ?? "");
   return followed(child);
+};
+
+/** A line of bash in which `orders` is the command; its own process group. */
+export const startInShell = (
+  line: string,
+  { directory = root, env }: Omit<Run, "args">,
+): Started => {
+  const words = [process.execPath, entry].map(quoted).join(" ");
+  return followed(
+    spawn("bash", ["-c", `orders() { ${words} "$@"; }\n${line}`], {
+      cwd: directory,
+      env: environment(env),
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: true,
+    }),
+  );
 };
 
 export const run = (given: Run): Promise<Ended> => start(given).ended;
@@ -113,9 +132,6 @@ export const runHere = async ({
   );
   return { code, ...texts };
 };
-
-/** The word for a shell. */
-const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /**
  * On a pseudo-terminal, as a person would: all it writes comes as `stdout`. The

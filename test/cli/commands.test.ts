@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { until } from "../support/serviceProcess.ts";
 import { type Ended, run, runHere, start } from "./command.ts";
 import { type CommandService, commandService } from "./service.ts";
 
@@ -133,6 +134,30 @@ describe("orders", () => {
     );
     assert.isNotNull(revoked_at);
     assert.deepStrictEqual(scopes, ["orders:read", "orders:operate"]);
+  }, 30_000);
+
+  it("says of each key whether it is good, has expired, or was revoked", async () => {
+    const states = ["good", "expired", "revoked"];
+    const ids: Array<string> = [];
+    for (const state of states) {
+      const soon = new Date(Date.now() + 1_000).toISOString();
+      const made = await at.orders(
+        ...["keys", "create", `is ${state}`, "-s", "orders:read"],
+        ...[
+          "--expires-at",
+          state === "expired" ? soon : "2999-01-01T00:00:00Z",
+        ],
+      );
+      ids.push(JSON.parse(done(made)).id);
+    }
+    done(await at.orders("keys", "revoke", ids[2] ?? ""));
+    for (const state of states) {
+      await until(`one is ${state}`, async () => {
+        const listed = done(await at.orders("keys", "list", "-o", "table"));
+        const line = lines(listed).find((one) => one.includes(`is ${state}`));
+        return line?.includes(`  ${state}  `) ? true : undefined;
+      });
+    }
   }, 30_000);
 
   it("ends quietly when nobody reads on", async () => {

@@ -1,11 +1,22 @@
 /** Import and export, as they are run, stopped, killed and run again. */
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { until } from "../support/serviceProcess.ts";
-import { start } from "./command.ts";
+import { run, start, startInShell } from "./command.ts";
 import { type CommandService, commandService } from "./service.ts";
 
 let at: CommandService;
@@ -126,6 +137,102 @@ describe("orders import", () => {
       assert.deepInclude(json(ended), { placed: 0, replayed: 3, rejected: 0 });
     }
   }, 30_000);
+
+  it.each([
+    ["a pipe by its name", "cat rows | orders import /dev/stdin"],
+    ["a file as standard input", "orders import /dev/stdin < rows"],
+    ["what a shell substitutes", "orders import <(cat rows)"],
+    ["a file by its descriptor", "orders import /dev/fd/3 3< rows"],
+    ["a named pipe", "mkfifo f; cat rows > f & orders import f; rm f"],
+    ["a packed pipe", "gzip -c rows | orders import -"],
+    ["what is packed and substituted", "orders import <(gzip -c rows rows)"],
+  ])("reads %s", async (name, line) => {
+    const directory = path(name.replaceAll(" ", "-"));
+    await mkdir(directory);
+    const rows = [...orders(name, 600), "{broken"];
+    await writeFile(join(directory, "rows"), `${rows.join("\n")}\n`);
+    const ended = await startInShell(line, { env: at.env, directory }).ended;
+    assert.strictEqual(ended.code, line.includes("; rm") ? 0 : 1, ended.stderr);
+    const twice = line.includes("rows rows") ? 2 : 1;
+    assert.deepInclude(json(ended), {
+      placed: 600,
+      replayed: 600 * (twice - 1),
+      rejected: twice,
+      rejects: "orders.rejected.ndjson",
+    });
+    assert.notInclude(ended.stderr, "run the same command again");
+  });
+
+  it("reads standard input by its name, also where it is a socket", async () => {
+    const rows = `${order("socket")}\n`;
+    const named = await run({
+      args: ["import", "/dev/stdin"],
+      env: at.env,
+      input: rows,
+    });
+    assert.deepInclude(json(named), { placed: 1 });
+    const array = await run({
+      args: ["import", "-"],
+      env: at.env,
+      input: `[${rows}]`,
+    });
+    assert.strictEqual(array.code, 2);
+    assert.include(array.stderr, "jq -c");
+    const one = await run({
+      args: ["place", "/dev/stdin"],
+      env: at.env,
+      input: order("socket-2"),
+    });
+    assert.strictEqual(json(one).order_id, "socket-2");
+  });
+
+  it("ends on Ctrl-C while a pipe gives nothing", async () => {
+    const pipe = path("idle");
+    await promisify(execFile)("mkfifo", [pipe]);
+    // Open for both, so that the pipe has a writer who writes nothing.
+    const writer = await open(pipe, "r+");
+    try {
+      const { child, ended } = start({ args: ["import", pipe], env: at.env });
+      const files = `/proc/${child.pid}/fd`;
+      await until("it reads", async () => {
+        const links = await Promise.all(
+          (await readdir(files)).map((file) =>
+            readlink(join(files, file)).catch(() => ""),
+          ),
+        );
+        return links.includes(pipe) ? true : undefined;
+      });
+      child.kill("SIGINT");
+      assert.strictEqual((await ended).code, 130);
+    } finally {
+      await writer.close();
+    }
+  });
+
+  it("writes an export to a pipe or a device as it is, and removes neither", async () => {
+    const directory = path("devices");
+    await mkdir(directory);
+    const line = [
+      "orders export /dev/stdout --user DEV",
+      "orders export >(cat > copy) --user DEV",
+      "orders export /dev/null --user DEV",
+      "mkfifo f; cat f > rejected & orders import in.ndjson --rejects f",
+    ].join(" && ");
+    await writeFile(
+      join(directory, "in.ndjson"),
+      `${order("DEV1", { user_id: "DEV" })}\n{broken\n`,
+    );
+    const ended = await startInShell(`${line}; wait; test -p f`, {
+      env: at.env,
+      directory,
+    }).ended;
+    assert.strictEqual(ended.code, 0, ended.stderr);
+    assert.match(ended.stdout, /^\{"exported":0\}\n\{/);
+    const read = (name: string) => readFile(join(directory, name), "utf8");
+    assert.strictEqual(await read("copy"), '{"exported":0}\n');
+    assert.strictEqual(JSON.parse(await read("rejected")).line, 2);
+    assert.isFalse((await stat("/dev/null")).isFile());
+  });
 
   it("goes on after Ctrl-C, and what was refused stands once", async () => {
     const file = path("stopped.ndjson");

@@ -1,11 +1,16 @@
 /** How an import sees its batches through, on a test clock. */
 import { assert, describe, it } from "@effect/vitest";
 import { Duration, Effect, Fiber } from "effect";
-import { HttpClientError, HttpClientRequest } from "effect/http";
+import {
+  HttpClientError,
+  HttpClientRequest,
+  HttpClientResponse,
+} from "effect/http";
 import { TestClock } from "effect/testing";
 import { BodyTooLarge, KeyRequired } from "../../src/api/Problems.ts";
 import { makeSender } from "../../src/cli/Sending.ts";
 import type { Client } from "../../src/cli/Settings.ts";
+import { foreignAnswer } from "../../src/client/ForeignAnswer.ts";
 
 type PlaceLines = Client["placeLines"];
 type Answer = ReturnType<PlaceLines>;
@@ -129,6 +134,27 @@ describe("a batch", () => {
         [201, 201, 413, 201],
       );
       assert.include(outcomes[2]?.reason, "at most 1 MiB");
+    }),
+  );
+
+  it.effect("halves a batch that a proxy finds too large, too", () =>
+    Effect.gen(function* () {
+      const tooLarge = Effect.suspend(() => {
+        const request = HttpClientRequest.post("http://a/");
+        const page = new Response("<h1>413</h1>", { status: 413 });
+        return Effect.fail(
+          foreignAnswer(HttpClientResponse.fromWeb(request, page)),
+        );
+      });
+      const { send, sent } = yield* sender((lines) =>
+        lines.length > 1 ? tooLarge : good(lines),
+      );
+      const outcomes = yield* send(["a", "b", "c"]);
+      assert.deepStrictEqual(
+        outcomes.map(({ status }) => status),
+        [201, 201, 201],
+      );
+      assert.lengthOf(sent, 5);
     }),
   );
 

@@ -15,6 +15,7 @@ import {
 } from "effect/http";
 import { HttpApiError } from "effect/http-api";
 import { NotReady, UnavailableProblem } from "../../src/api/Problems.ts";
+import { ForeignAnswer } from "../../src/client/ForeignAnswer.ts";
 import {
   OrderClient,
   type OrderClientOptions,
@@ -581,6 +582,57 @@ describe("the client of a service in trouble", () => {
         "status",
         503,
       );
+    }),
+  );
+
+  it.live("follows no redirect, and says what answered and where", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = [];
+      const { url } = yield* server((request, response) => {
+        asked.push(`${request.method} ${request.url}`);
+        response
+          .writeHead(301, { location: `https://shop.example${request.url}` })
+          .end();
+      });
+      const error = (yield* Effect.flip(
+        place(url),
+      )) as HttpClientError.HttpClientError;
+      assert.instanceOf(error.reason, ForeignAnswer);
+      assert.strictEqual(error.response?.status, 301);
+      assert.strictEqual(
+        error.message,
+        `POST ${url}/api/orders/ was answered 301 with a redirect to https://shop.example/api/orders/. This is no answer that the order service gives here.`,
+      );
+      assert.deepStrictEqual(asked, ["POST /api/orders/"]);
+    }),
+  );
+
+  it.live("fails with HttpClientError for what it cannot decode", () =>
+    Effect.gen(function* () {
+      const answers = [
+        ["text/html", "<title>Sign in</title>"],
+        ["application/json", JSON.stringify(stored).slice(0, 50)],
+        ["application/json", '{"another":"service"}'],
+        ["application/json", ""],
+      ] as const;
+      for (const [type, body] of answers) {
+        const { url } = yield* server((_, response) => {
+          response.writeHead(201, { "content-type": type }).end(body);
+        });
+        const error = (yield* Effect.flip(
+          place(url),
+        )) as HttpClientError.HttpClientError;
+        assert.isTrue(HttpClientError.isHttpClientError(error), body);
+        assert.include(error.message, `POST ${url}/api/orders/ was answered`);
+        assert.match(error.message, / 201 with .* is not known\.$/);
+      }
+      // What cannot be sent has met no answer.
+      const unsent = yield* OrderClient.pipe(
+        Effect.flatMap((client) => client.place({ ...stored, item_ids: [] })),
+        Effect.provide(impatient("http://127.0.0.1:9")),
+        Effect.flip,
+      );
+      assert.isTrue(Schema.isSchemaError(unsent));
     }),
   );
 

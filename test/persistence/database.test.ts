@@ -1,6 +1,9 @@
 /** Bringing the database to its schema, and telling whether it can be used. */
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Exit, Layer, Option, Redacted } from "effect";
+import { Context, Effect, Exit, Layer, Logger, Option, Redacted } from "effect";
 import { SqlClient } from "effect/sql";
 import { Partition } from "../../src/domain/Partition.ts";
 import {
@@ -167,6 +170,72 @@ describe("the database", () => {
         );
         assert.isTrue(Option.isSome(yield* repository.find("A")));
         yield* assertTallyIsCount(repository);
+      }),
+    60_000,
+  );
+
+  it.live(
+    "says why it refuses a password that SASLprep changes, and takes the changed one",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Effect.acquireRelease(
+          Effect.promise(() => mkdtemp(join(tmpdir(), "orders-hba-"))),
+          (path) => Effect.promise(() => rm(path, { recursive: true })),
+        );
+        const hba = join(folder, "pg_hba.conf");
+        yield* Effect.promise(async () => {
+          // The server runs as another user when the tests run as root.
+          await chmod(folder, 0o755);
+          await writeFile(hba, "host all all 127.0.0.1/32 scram-sha-256\n");
+        });
+        const postgres = yield* Effect.acquireRelease(
+          Effect.promise(() => startPostgres(["-c", `hba_file=${hba}`])),
+          (postgres) => Effect.promise(() => postgres.stop()),
+        );
+        const admin = yield* Layer.build(
+          Postgres.layer({
+            url: Redacted.make(`${postgres.url}/postgres`),
+            poolSize: 2,
+          }),
+        );
+        const sql = Context.get(admin, SqlClient.SqlClient);
+        yield* sql`CREATE ROLE prepared SUPERUSER LOGIN PASSWORD ${sql.literal("'no\u00a0break'")}`;
+        const urlWith = (password: string) => {
+          const url = new URL(`${postgres.url}/postgres`);
+          url.username = "prepared";
+          url.password = password;
+          return url.href;
+        };
+
+        const lines: Array<string> = [];
+        const log = Logger.layer([
+          Logger.make(({ message }) => lines.push(JSON.stringify(message))),
+        ]);
+        const refused = yield* Effect.provide(
+          started(urlWith("no\u00a0break")),
+          log,
+        );
+        const { isMigrated } = Context.get(refused, Database);
+        assert.include((yield* Effect.flip(isMigrated)).reason, "(28P01)");
+        yield* Effect.promise(() =>
+          until("it is in the log", async () =>
+            lines.some((line) => /28P01.*SASLprep.*ASCII/.test(line)),
+          ),
+        );
+        assert.notInclude(lines.join(), "break'");
+
+        const taken = yield* started(urlWith("no break"));
+        yield* Context.get(taken, Database).migrated;
+
+        // Another password that is wrong is only that.
+        lines.length = 0;
+        yield* Effect.provide(started(urlWith("wrong")), log);
+        yield* Effect.promise(() =>
+          until("it is in the log", async () =>
+            lines.some((line) => line.includes("28P01")),
+          ),
+        );
+        assert.notInclude(lines.join(), "SASLprep");
       }),
     60_000,
   );

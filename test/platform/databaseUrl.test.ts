@@ -45,6 +45,31 @@ describe("the hosts of a DATABASE_URL", () => {
   });
 });
 
+describe("a password that SASLprep changes", () => {
+  it.each([
+    ["plain", "p%40ss word", false],
+    ["composed", "w\u00f6rd", false],
+    ["no-break space", "a%C2%A0b", true],
+    ["decomposed", "wo\u0308rd", true],
+    ["soft hyphen", "a%C2%ADb", true],
+    ["ligature", "\ufb01ne", true],
+    ["full width", "\uff21", true],
+  ])("is told from others: %s", (_, password, isChanged) => {
+    for (const url of [
+      `postgres://u:${password}@a,b/orders`,
+      `postgres://u@a/orders?password=${password}`,
+    ]) {
+      const hint = DatabaseUrl.loginHint(url);
+      assert.strictEqual(hint !== undefined, isChanged, url);
+      assert.notInclude(hint ?? "", password);
+    }
+  });
+
+  it("is none where there is no password", () => {
+    assert.isUndefined(DatabaseUrl.loginHint("postgres://%2Frun%2Fpg/orders"));
+  });
+});
+
 describe("sslmode", () => {
   it.each([
     ["postgres://db/o?sslmode=disable", "Never"],
