@@ -323,6 +323,10 @@ const lookingForLostOnly = takesBack(({ intake }) => ({
   intake: { ...intake, readAgain: () => {} },
 }));
 
+const waitingForThePoll = takesBack(({ intake }) => ({
+  intake: { ...intake, readNow: () => {} },
+}));
+
 /** Goes on after all that it has read, and not only after what it took. */
 const notReadingAgain: PlayOptions = {
   mutants: {
@@ -375,6 +379,12 @@ describe("a process that", () => {
     "goes over its log for lost attempts only is found out",
     lookingForLostOnly,
     /O\d has been due for|an order is not final/,
+  );
+
+  finds(
+    "leaves a first lost attempt to the next poll is found out",
+    waitingForThePoll,
+    /O\d waits, though its owner was told of it and has room/,
   );
 });
 
@@ -489,6 +499,12 @@ describe("the log", () => {
 });
 
 describe("faults that are mended", () => {
+  mended(
+    "an order whose process was killed is begun again as soon as it is owned",
+    /(\d+\.\d+ s) +P2 +take back attempt 1 at O0: done\n[\s\S]*\1 +P2 +begin O0: attempt 2/,
+    [place(succeed), pass(100), { _tag: "Crash", which: "owner" }, start],
+  );
+
   mended(
     "a former owner takes nothing back that its successor is working on",
     /P1 +take back attempt 1 at O1: too late/,
