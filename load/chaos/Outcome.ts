@@ -168,10 +168,12 @@ const recoveryOf = (
     return {
       worked: Recovery.longestSeconds(
         faults,
+        faultsOver,
         Recovery.standstills(orders, changes),
       ),
       answered: Recovery.longestSeconds(
         faults,
+        faultsOver,
         answers.map(({ answeredAt, placedAt }) => ({
           from: placedAt,
           to: answeredAt,

@@ -380,12 +380,6 @@ describe("a process that", () => {
     lookingForLostOnly,
     /O\d has been due for|an order is not final/,
   );
-
-  finds(
-    "leaves a first lost attempt to the next poll is found out",
-    waitingForThePoll,
-    /O\d waits, though its owner was told of it and has room/,
-  );
 });
 
 const start: Step = { _tag: "Start" };
@@ -503,6 +497,17 @@ describe("faults that are mended", () => {
     "an order whose process was killed is begun again as soon as it is owned",
     /(\d+\.\d+ s) +P2 +take back attempt 1 at O0: done\n[\s\S]*\1 +P2 +begin O0: attempt 2/,
     [place(succeed), pass(100), { _tag: "Crash", which: "owner" }, start],
+  );
+
+  showsFault(
+    "an order whose attempt was lost waits for one that leaves it to the poll",
+    /O0 waits, though its owner was told of it and has room/,
+    [
+      { _tag: "CutAnswers", of: "begin", times: 1 },
+      place(),
+      ...Array.from({ length: 20 }, () => pass(100)),
+    ],
+    waitingForThePoll,
   );
 
   mended(
