@@ -42,8 +42,6 @@ export interface Outcome {
   readonly archived: number;
   /** Where accepted is not the sum of its parts. */
   readonly unconserved: ReadonlyArray<string>;
-  /** The longer of these two. */
-  readonly recoverySeconds: number | undefined;
   /**
    * Of one instance: from the end of a fault until orders were completed, and
    * answered, again. Of several: the longest time, from a fault on, that any
@@ -170,10 +168,12 @@ const recoveryOf = (
     return {
       worked: Recovery.longestSeconds(
         faults,
+        faultsOver,
         Recovery.standstills(orders, changes),
       ),
       answered: Recovery.longestSeconds(
         faults,
+        faultsOver,
         answers.map(({ answeredAt, placedAt }) => ({
           from: placedAt,
           to: answeredAt,
@@ -282,10 +282,6 @@ export const settle = async (
       found.orders,
       found.changes,
     ),
-    recoverySeconds:
-      recovery.worked === undefined || recovery.answered === undefined
-        ? undefined
-        : Math.max(recovery.worked, recovery.answered),
     throughput: {
       before: Checks.rateIn(completions, windows.before),
       during: Checks.rateIn(completions, windows.during),

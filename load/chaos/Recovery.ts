@@ -52,16 +52,28 @@ interface Wait {
   readonly to: number;
 }
 
-/** The longest of the waits, of each the part after the first fault. */
+/**
+ * The longest of the waits, of each the part from a fault on. Where a fault was
+ * over before the next began, a wait is counted up to the next and from it on
+ * again: what came before that fault is not its doing.
+ */
 export const longestSeconds = (
   faults: ReadonlyArray<number>,
+  faultsOver: ReadonlyArray<number>,
   waits: Iterable<Wait>,
 ): number | undefined => {
-  const [first] = faults;
-  if (first === undefined) return undefined;
+  if (faults.length === 0) return undefined;
+  const begins = faults.filter((fault, index) => {
+    const before = faults[index - 1] ?? Number.NEGATIVE_INFINITY;
+    const isOver = faultsOver.some((over) => over >= before && over <= fault);
+    return index === 0 || isOver;
+  });
   let longest = 0;
   for (const { from, to } of waits) {
-    longest = Math.max(longest, to - Math.max(from, first));
+    for (const [index, begin] of begins.entries()) {
+      const next = begins[index + 1] ?? Number.POSITIVE_INFINITY;
+      longest = Math.max(longest, Math.min(to, next) - Math.max(from, begin));
+    }
   }
   return longest / 1000;
 };

@@ -19,7 +19,8 @@ const columns: ReadonlyArray<
   ],
   ["regressed", 10, (_) => String(_.regressed.length + _.stolen.length)],
   ["faults", 7, (_) => String(_.faults)],
-  ["recovery", 9, (_) => seconds(_.recoverySeconds)],
+  ["recovery", 9, (_) => seconds(_.recovery.worked)],
+  ["callers", 8, (_) => seconds(_.recovery.answered)],
   ["settled", 8, (_) => seconds(_.settledSeconds)],
   [
     "before/during/after",

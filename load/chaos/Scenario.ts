@@ -24,6 +24,8 @@ export interface Scenario {
   readonly isMostlyWaiting?: boolean;
   /** How soon work must go on after a fault; see `Recovery`. */
   readonly recoveryMaxSeconds: number;
+  /** The same for callers and their answers; if not given, as for orders. */
+  readonly callerMaxSeconds?: number;
   /** Whether events are read all the while, in every way there is. */
   readonly readsEvents?: boolean;
   /** Whether orders leave the table soon, into files. */

@@ -183,6 +183,10 @@ const errorCharactersMax = 2000;
 /**
  * What becomes of an order after an attempt, however it ended.
  *
+ * A lost attempt counts like a failed one. If it was the first, the order is due
+ * at once. From the second on it waits by the policy, because an order that
+ * kills its process would otherwise kill one process after the other.
+ *
  * @param random evenly spread over 0..1, from the caller
  */
 export const endOf = (
@@ -203,13 +207,14 @@ export const endOf = (
             : afterUnmade({ ...outcome, begun: numbers.begun }, policy, random),
         error: outcome.error?.slice(0, errorCharactersMax),
       };
-    case "Lost":
-      return endOf(
-        { _tag: "Failed", error: lostError },
-        numbers,
-        policy,
-        random,
-      );
+    case "Lost": {
+      const failed = { _tag: "Failed", error: lostError } as const;
+      const end = endOf(failed, numbers, policy, random);
+      // One loss is most likely the process's fault, and not the order's.
+      return end.move === "postpone" && numbers.attempts === 1
+        ? { ...end, wait: Duration.zero }
+        : end;
+    }
     case "Failed": {
       const { final = false, retryAfter } = outcome;
       const error = outcome.error.slice(0, errorCharactersMax);

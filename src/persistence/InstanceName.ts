@@ -43,7 +43,18 @@ const patience = Duration.seconds(10);
 const retryInterval = Duration.millis(250);
 
 /** The lock's key: a hash of the name, with a seed that is ours ("name"). */
-const lockKey = `hashtextextended($1, ${0x6e616d65})`;
+const lockKey = (name: string) => `hashtextextended(${name}, ${0x6e616d65})`;
+
+/** In `pg_locks`, the lock of a name that a session holds. */
+const lockOf = (name: string) => `locktype = 'advisory' AND granted
+  AND objsubid = 1
+  AND (classid::bigint << 32 | objid::bigint) = ${lockKey(name)}
+  AND database =
+    (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
+/** Whether a session holds the lock of a name; `name` is an expression in SQL. */
+export const isLocked = (name: string) =>
+  `EXISTS (SELECT FROM pg_locks WHERE ${lockOf(name)})`;
 
 /** The name is another living process's. */
 export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", {
@@ -115,13 +126,8 @@ const openSession = Effect.fnUntraced(function* (name: string) {
   const session: Session = {
     pid: Number(rows[0]?.[0]),
     take: ask(
-      `SELECT pg_try_advisory_lock(${lockKey}), (
-        SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
-          AND objsubid = 1
-          AND (classid::bigint << 32 | objid::bigint) = ${lockKey}
-          AND database =
-            (SELECT oid FROM pg_database WHERE datname = current_database())
-      )`,
+      `SELECT pg_try_advisory_lock(${lockKey("$1")}),
+        (SELECT pid FROM pg_locks WHERE ${lockOf("$1")})`,
       name,
     ).pipe(
       Effect.map((rows) => {

@@ -9,7 +9,8 @@
  * The mailbox is a nudge, the table the truth. A hand-over that finds the
  * mailbox full is forgotten, and the intake knows that it is behind: it reads
  * on from the table when it has room. So a backlog of any length takes no
- * memory. Orders that come due some other way are found by the next poll.
+ * memory. Orders that come due some other way are found by the next poll, or at
+ * once where `readNow` says so.
  *
  * Each order of the log is met once: what is read was taken up here before the
  * next is read. What appears behind that is found by `TakingBack`, which has it
@@ -34,6 +35,8 @@ export interface Intake {
   readonly readTo: () => LogPlace;
   /** Has the log read again after a place: something appeared behind it. */
   readonly readAgain: (place: LogPlace) => void;
+  /** Has the table read at once: an order came due that nobody hands over. */
+  readonly readNow: () => void;
   /** Tells of a PENDING order. Never waits, never fails. */
   readonly handOver: (due: DueOrder) => void;
   /** There may be due orders in the table that nobody hands over. */
@@ -144,6 +147,11 @@ export const make = Effect.fnUntraced(function* (
     return lost;
   });
 
+  const readNow = () => {
+    behind = true;
+    Queue.offerUnsafe(wake, undefined);
+  };
+
   return {
     startAt: (place) => {
       readTo = place;
@@ -152,9 +160,9 @@ export const make = Effect.fnUntraced(function* (
     readAgain: (place) => {
       if (place >= readTo) return;
       readTo = place;
-      behind = true;
-      Queue.offerUnsafe(wake, undefined);
+      readNow();
     },
+    readNow,
     handOver: (due) => {
       if (!take(due)) behind = true;
     },

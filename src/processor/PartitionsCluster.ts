@@ -7,10 +7,12 @@
  * heartbeats: there is no port to open between them, and no network between
  * them to fail apart from the one to the database.
  */
-import { Duration, Effect, Layer, Option, Schedule } from "effect";
+import { Duration, Effect, Layer, Option, Schedule, Schema } from "effect";
 import {
+  ClusterError,
   EntityId,
   MessageStorage,
+  Runner,
   RunnerAddress,
   RunnerHealth,
   RunnerStorage,
@@ -27,6 +29,7 @@ import {
   leaseTime,
   renewInterval,
 } from "../persistence/InstanceName.ts";
+import * as LiveInstances from "../persistence/LiveInstances.ts";
 import * as ClusterLog from "./ClusterLog.ts";
 import * as Duties from "./Duties.ts";
 
@@ -37,8 +40,8 @@ export interface PartitionsClusterOptions {
 }
 
 /**
- * A killed or frozen instance is replaced within `leaseTime` and two looks at
- * the cluster.
+ * A killed instance is replaced within `LiveInstances.namelessTime` and a read of
+ * the cluster, a frozen one within `leaseTime` and a read.
  */
 const lookInterval = Duration.millis(250);
 
@@ -90,28 +93,51 @@ const singletons = (isStopping: () => boolean) =>
     }),
   );
 
+const decodeRunner = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Runner.Runner),
+);
+
+/** The instances as the cluster knows them, but for what it cannot read. */
+const asRunners = (live: ReadonlyArray<LiveInstances.LiveInstance>) =>
+  live.flatMap(({ healthy, runner }) =>
+    Option.toArray(decodeRunner(runner)).map(
+      (decoded): [Runner.Runner, boolean] => [decoded, healthy],
+    ),
+  );
+
 /**
  * The leases, which go by the instance's name: those of a process that no
  * longer has the name are all lost, and are not its own to give back.
  */
-const storage = Layer.effect(
-  RunnerStorage.RunnerStorage,
-  Effect.gen(function* () {
-    const leases = yield* RunnerStorage.RunnerStorage;
-    const { isTaken } = yield* InstanceName;
-    const unlessTaken = <A, E>(effect: Effect.Effect<A, E>, otherwise: A) =>
-      Effect.suspend(() => (isTaken() ? Effect.succeed(otherwise) : effect));
-    return RunnerStorage.RunnerStorage.of({
-      ...leases,
-      acquire: (name, shards) => unlessTaken(leases.acquire(name, shards), []),
-      refresh: (name, shards) => unlessTaken(leases.refresh(name, shards), []),
-      release: (name, shard) =>
-        unlessTaken(leases.release(name, shard), undefined),
-      releaseAll: (name) => unlessTaken(leases.releaseAll(name), undefined),
-      unregister: (name) => unlessTaken(leases.unregister(name), undefined),
-    });
-  }),
-).pipe(Layer.provide(SqlRunnerStorage.layer));
+const makeStorage = Effect.fnUntraced(function* ({
+  host,
+  port,
+}: PartitionsClusterOptions) {
+  const leases = yield* RunnerStorage.RunnerStorage;
+  const live = yield* LiveInstances.make(`${host}:${port}`);
+  const { isTaken } = yield* InstanceName;
+  const unlessTaken = <A, E>(effect: Effect.Effect<A, E>, otherwise: A) =>
+    Effect.suspend(() => (isTaken() ? Effect.succeed(otherwise) : effect));
+  return RunnerStorage.RunnerStorage.of({
+    ...leases,
+    getRunners: live.pipe(
+      Effect.map(asRunners),
+      ClusterError.PersistenceError.refail,
+      Effect.withTracerEnabled(false),
+    ),
+    acquire: (name, shards) => unlessTaken(leases.acquire(name, shards), []),
+    refresh: (name, shards) => unlessTaken(leases.refresh(name, shards), []),
+    release: (name, shard) =>
+      unlessTaken(leases.release(name, shard), undefined),
+    releaseAll: (name) => unlessTaken(leases.releaseAll(name), undefined),
+    unregister: (name) => unlessTaken(leases.unregister(name), undefined),
+  });
+});
+
+const storage = (options: PartitionsClusterOptions) =>
+  Layer.effect(RunnerStorage.RunnerStorage, makeStorage(options)).pipe(
+    Layer.provide(SqlRunnerStorage.layer),
+  );
 
 /** Works the partitions that fall to this instance; drains those it loses. */
 export const layer = (options: PartitionsClusterOptions) => {
@@ -120,7 +146,7 @@ export const layer = (options: PartitionsClusterOptions) => {
     Layer.provide(Sharding.layer),
     // No messages travel between instances: the table has the orders.
     Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop]),
-    Layer.provide([MessageStorage.layerNoop, storage]),
+    Layer.provide([MessageStorage.layerNoop, storage(options)]),
     Layer.provide(config(options)),
     Layer.provide(ClusterLog.layer),
   );

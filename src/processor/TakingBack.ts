@@ -16,7 +16,7 @@
  * A look reads what was begun since the oldest open order came: seldom, and the
  * seldomer the longer it takes.
  */
-import { Clock, Effect, Queue } from "effect";
+import { Clock, Duration, Effect, Queue } from "effect";
 import type { OrderId } from "../domain/Order.ts";
 import type { Partition } from "../domain/Partition.ts";
 import type {
@@ -38,17 +38,17 @@ export interface TakingBackOptions {
     "keepPlace" | "readLog"
   >;
   readonly attemptEnd: AttemptEnd;
-  /** What is in hand is not lost; what appeared late is to be read again. */
+  /** What is in hand is not lost; what appeared late, or is due, is read. */
   readonly intake: Pick<
     Intake,
-    "inHandNow" | "isInHand" | "readAgain" | "readTo"
+    "inHandNow" | "isInHand" | "readAgain" | "readNow" | "readTo"
   >;
 }
 
 export interface TakingBack {
   /** Says that an answer was lost: what it was about may yet be done. */
   readonly doubt: () => void;
-  /** Ends lost attempts, by the same policy as any that failed. */
+  /** Ends lost attempts. Has the orders read that are due at once. */
   readonly takeBack: (
     lost: ReadonlyArray<Underway>,
     epoch: Epoch,
@@ -134,7 +134,9 @@ export const make = Effect.fnUntraced(function* (
     const end = yield* attemptEnd.decide(attempt, outcome);
     const isEnded = yield* attemptEnd.make(attempt, end, epoch);
     // Else it had ended by itself meanwhile, or the partition is another's.
-    if (isEnded) yield* attemptEnd.tell(attempt, outcome, end);
+    if (!isEnded) return;
+    yield* attemptEnd.tell(attempt, outcome, end);
+    if (end.move === "postpone" && Duration.isZero(end.wait)) intake.readNow();
   });
 
   const takeBack = (lost: ReadonlyArray<Underway>, epoch: Epoch) =>

@@ -86,7 +86,15 @@ describe("the recovery of several instances", () => {
   const longest = (
     faults: ReadonlyArray<number>,
     ...became: ReadonlyArray<readonly [OrderStatus, number]>
-  ) => longestSeconds(faults, standstills([order], history(...became)));
+  ) => longestSeconds(faults, [], standstills([order], history(...became)));
+
+  it("is counted from the fault that lengthened it, up to the next", () => {
+    const waits = [{ from: 1500, to: 9000 }];
+    assert.strictEqual(longestSeconds([1200, 5000], [1400], waits), 4);
+    assert.strictEqual(longestSeconds([1200, 2000], [1400], waits), 7);
+    // The first was not over yet.
+    assert.strictEqual(longestSeconds([1200, 5000], [9000], waits), 7.5);
+  });
 
   it("is the time in which an order was placed and not begun", () => {
     assert.strictEqual(

@@ -212,7 +212,18 @@ describe("the end of an attempt", () => {
     assert.deepStrictEqual(end({ _tag: "Done" }, 3), { move: "complete" });
   });
 
-  it("goes by the same policy, whether it failed or was lost", () => {
+  it("lets the order be begun again at once, where its first was lost", () => {
+    const lost = end({ _tag: "Lost" }, 1);
+    assert.deepInclude(lost, { move: "postpone", wait: Duration.zero });
+    const onlyOne = { attempts: 1, begun: 7 };
+    const policyOfOne = { ...policy, maxAttempts: 1 };
+    assert.strictEqual(
+      endOf({ _tag: "Lost" }, onlyOne, policyOfOne, 0).move,
+      "bury",
+    );
+  });
+
+  it("follows one policy for failed attempts and for later lost ones", () => {
     const failed = end({ _tag: "Failed", error: "no" }, 2);
     assert.deepStrictEqual(failed, {
       move: "postpone",

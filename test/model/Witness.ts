@@ -588,7 +588,8 @@ export class Witness {
   ) {
     const { attempts } = held;
     const mustEnd = held.state === "FailFinally" || attempts >= maxAttempts;
-    const [least, most] = waitBounds(attempts, held);
+    const isFirstLost = held.state === "lost" && attempts === 1;
+    const [least, most] = isFirstLost ? [0, 0] : waitBounds(attempts, held);
     const isRight = mustEnd
       ? wait === undefined
       : wait !== undefined && wait >= least && wait <= most;
@@ -678,7 +679,10 @@ export class Witness {
   }
 }
 
-/** A lost attempt counts as one that failed and asked for no wait. */
+/**
+ * A lost attempt counts as one that failed and asked for no wait. After the
+ * first, the order does not wait at all.
+ */
 const lost = { state: "lost", retryAfter: 0 };
 
 const words = (

@@ -433,7 +433,19 @@ const make = Effect.fnUntraced(function* (
         ),
       ),
     fail: (failure) =>
-      call(process, "fail", () => witness.fail(process, failure)),
+      Effect.tap(
+        call(process, "fail", () => witness.fail(process, failure)),
+        (isEnded) => {
+          const { epoch, order_id, wait } = failure;
+          const isDueAtOnce = wait !== undefined && Duration.isZero(wait);
+          // A first lost attempt: who ended it reads the order at once.
+          return Effect.sync(() => {
+            if (isEnded && epoch !== undefined && isDueAtOnce) {
+              wasHandedOver(order_id, process);
+            }
+          });
+        },
+      ),
     release: (released) =>
       call(
         process,

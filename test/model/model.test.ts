@@ -323,6 +323,10 @@ const lookingForLostOnly = takesBack(({ intake }) => ({
   intake: { ...intake, readAgain: () => {} },
 }));
 
+const waitingForThePoll = takesBack(({ intake }) => ({
+  intake: { ...intake, readNow: () => {} },
+}));
+
 /** Goes on after all that it has read, and not only after what it took. */
 const notReadingAgain: PlayOptions = {
   mutants: {
@@ -489,6 +493,23 @@ describe("the log", () => {
 });
 
 describe("faults that are mended", () => {
+  mended(
+    "an order whose process was killed is begun again as soon as it is owned",
+    /(\d+\.\d+ s) +P2 +take back attempt 1 at O0: done\n[\s\S]*\1 +P2 +begin O0: attempt 2/,
+    [place(succeed), pass(100), { _tag: "Crash", which: "owner" }, start],
+  );
+
+  showsFault(
+    "an order whose attempt was lost waits for one that leaves it to the poll",
+    /O0 waits, though its owner was told of it and has room/,
+    [
+      { _tag: "CutAnswers", of: "begin", times: 1 },
+      place(),
+      ...Array.from({ length: 20 }, () => pass(100)),
+    ],
+    waitingForThePoll,
+  );
+
   mended(
     "a former owner takes nothing back that its successor is working on",
     /P1 +take back attempt 1 at O1: too late/,

@@ -248,13 +248,9 @@ describe("the order processor", () => {
       const { order } = yield* repository.insert(newOrder("A"), partition);
       yield* beginOne(repository, order.order_id, 0);
       yield* start;
-      // It waits as after any failed attempt, whatever it was that died.
-      assert.isNotNull(
-        Option.getOrThrow(yield* repository.find("A")).next_attempt_at,
-      );
-      yield* TestClock.adjust("499 millis");
-      assert.strictEqual(yield* statusOf("A"), "PENDING");
-      yield* TestClock.adjust("3 seconds");
+      // Begun again without waiting for a poll.
+      assert.strictEqual(yield* statusOf("A"), "PROCESSING");
+      yield* TestClock.adjust("1 second");
       const completed = Option.getOrThrow(yield* repository.find("A"));
       assert.strictEqual(completed.status, "COMPLETED");
       assert.strictEqual(completed.attempts, 2);
@@ -265,6 +261,28 @@ describe("the order processor", () => {
           attempt: 1,
         }),
       );
+    }).pipe(Effect.provide(service(oneSecond))),
+  );
+
+  it.effect("lets an order wait that took down two processes", () =>
+    Effect.gen(function* () {
+      const repository = yield* OrderRepository;
+      const { order } = yield* repository.insert(newOrder("A"), partition);
+      yield* beginOne(repository, order.order_id, 0);
+      yield* repository.fail({
+        ...{ order_id: order.order_id, attempt: 1, error: "died" },
+        wait: Duration.zero,
+      });
+      yield* beginOne(repository, order.order_id, 0);
+      yield* start;
+      // It waits as after any failed attempt, whatever it was that died.
+      assert.isNotNull(
+        Option.getOrThrow(yield* repository.find("A")).next_attempt_at,
+      );
+      yield* TestClock.adjust("999 millis");
+      assert.strictEqual(yield* statusOf("A"), "PENDING");
+      yield* TestClock.adjust("3 seconds");
+      assert.strictEqual(yield* statusOf("A"), "COMPLETED");
     }).pipe(Effect.provide(service(oneSecond))),
   );
 

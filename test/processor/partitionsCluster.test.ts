@@ -4,12 +4,14 @@
  * in memory, but that one gives every shard to everybody.
  */
 import { assert, layer } from "@effect/vitest";
-import { Effect, Exit, Layer, Redacted, Scope } from "effect";
+import { Clock, Effect, Exit, Layer, Redacted, Scope } from "effect";
+import { SqlRunnerStorage } from "effect/cluster";
 import { SqlClient } from "effect/sql";
 import { type Partition, partitions } from "../../src/domain/Partition.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import { describe } from "../../src/persistence/DatabaseFault.ts";
 import { InstanceName } from "../../src/persistence/InstanceName.ts";
+import * as LiveInstances from "../../src/persistence/LiveInstances.ts";
 import * as Postgres from "../../src/platform/Postgres.ts";
 import { OrderProcessor } from "../../src/processor/OrderProcessor.ts";
 import * as PartitionsCluster from "../../src/processor/PartitionsCluster.ts";
@@ -64,6 +66,24 @@ const databaseOf = (failed: (words: string) => void) =>
     })),
   ).pipe(Layer.provide(Database.layerMemory));
 
+/** An instance's name, taken from it as the test says. */
+const nameOf = (
+  { host, port }: PartitionsCluster.PartitionsClusterOptions,
+  url: Redacted.Redacted,
+  isTaken: () => boolean,
+) =>
+  Layer.effect(
+    InstanceName,
+    Effect.map(InstanceName, (name) => ({ ...name, isTaken })),
+  ).pipe(
+    Layer.provide(
+      InstanceName.layer({
+        ...{ host, port },
+        session: Postgres.layer({ url, poolSize: 1 }),
+      }),
+    ),
+  );
+
 /** Starts an instance; closing the scope given back stops it. */
 const start = Effect.fnUntraced(function* (
   book: Book,
@@ -73,16 +93,13 @@ const start = Effect.fnUntraced(function* (
 ) {
   const { url } = yield* TestDatabase;
   const scope = yield* Scope.fork(yield* Effect.scope);
+  const address = { host: name, port: portOf(name) };
   yield* Layer.buildWithScope(
     Layer.fresh(
-      PartitionsCluster.layer({ host: name, port: portOf(name) }).pipe(
+      PartitionsCluster.layer(address).pipe(
         Layer.provide([
           Layer.succeed(OrderProcessor, book.processor(name)),
-          Layer.succeed(InstanceName, {
-            held: Effect.void,
-            isTaken,
-            taken: Effect.never,
-          }),
+          nameOf(address, Redacted.make(url), isTaken),
           databaseOf(failed),
           Postgres.layer({ url: Redacted.make(url), poolSize: 3 }),
         ]),
@@ -91,6 +108,69 @@ const start = Effect.fnUntraced(function* (
     scope,
   );
   return scope;
+});
+
+/** Instances by name, each with a lease, and since when it is not renewed. */
+const renewedBefore = Effect.fnUntraced(function* (
+  seconds: Readonly<Record<string, number>>,
+) {
+  const sql = yield* SqlClient.SqlClient;
+  yield* sql`TRUNCATE cluster_runners, cluster_locks`;
+  for (const [name, age] of Object.entries(seconds)) {
+    const at = sql.literal(`now() - interval '${age} seconds'`);
+    yield* sql`INSERT INTO cluster_runners (address, runner, last_heartbeat)
+      VALUES (${name}, ${name}, ${at})`;
+    yield* sql`INSERT INTO cluster_locks VALUES (${name}, ${name}, ${at})`;
+  }
+});
+
+const leaseHolders = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+  const rows = yield* sql<{ address: string }>`
+    SELECT address FROM cluster_locks ORDER BY address`;
+  return rows.map(({ address }) => address);
+});
+
+/** Holds an instance's name, as its process does. */
+const holdName = (name: string) =>
+  Effect.gen(function* () {
+    const { url } = yield* TestDatabase;
+    const [host = "", port] = name.split(":");
+    const services = yield* Layer.build(
+      Layer.fresh(
+        nameOf({ host, port: Number(port) }, Redacted.make(url), () => false),
+      ),
+    );
+    yield* Effect.flatMap(
+      Effect.provide(InstanceName, services),
+      ({ held }) => held,
+    );
+  });
+
+/** Reads who is alive, as `own:1`, at times that the test says. */
+const reader = Effect.gen(function* () {
+  yield* Layer.build(SqlRunnerStorage.layerMigrations({}));
+  const clock = yield* Clock.Clock;
+  let millis = 0;
+  const read = yield* Effect.provideService(
+    LiveInstances.make("own:1"),
+    Clock.Clock,
+    { ...clock, monotonicTimeNanosUnsafe: () => BigInt(millis) * 1_000_000n },
+  );
+  return {
+    /** After so long, with a read every 250 ms or with none between. */
+    readAfter: Effect.fnUntraced(function* (
+      forMillis: number,
+      everyMillis = 250,
+    ) {
+      for (const end = millis + forMillis; millis < end; ) {
+        millis += everyMillis;
+        yield* read;
+      }
+      const live = yield* read;
+      return live.map(({ runner }) => runner).sort();
+    }),
+  };
 });
 
 const eventually = (what: string, holds: () => boolean) =>
@@ -168,6 +248,56 @@ layer(layerSql, { excludeTestServices: true, timeout: 60_000 })(
             "all are the third's",
             () => book.of("third") === 32,
           );
+        }),
+      60_000,
+    );
+
+    it.effect(
+      "are left by an instance whose lease and name are both gone",
+      () =>
+        Effect.gen(function* () {
+          const { readAfter } = yield* reader;
+          yield* holdName("stalled:1");
+          yield* holdName("frozen:1");
+          const renewed = {
+            ...{ "own:1": 0, "killed:1": 2.1 },
+            // Its name's session was cut, or its renewals are held up.
+            ...{ "cut:1": 1.5, "stalled:1": 3, "frozen:1": 4.1 },
+          };
+          const leftBy = (...dead: ReadonlyArray<string>) =>
+            Object.keys(renewed)
+              .filter((name) => !dead.includes(name))
+              .sort();
+          yield* renewedBefore(renewed);
+          // Whoever has just started believes the leases alone.
+          yield* readAfter(0);
+          assert.deepStrictEqual(yield* leaseHolders, leftBy("frozen:1"));
+          yield* readAfter(3750);
+          yield* renewedBefore(renewed);
+          const live = yield* readAfter(250);
+          assert.deepStrictEqual(live, leftBy("frozen:1", "killed:1"));
+          assert.deepStrictEqual(yield* leaseHolders, live);
+        }),
+      60_000,
+    );
+
+    it.effect(
+      "are left alone by an instance that was itself cut off",
+      () =>
+        Effect.gen(function* () {
+          const { readAfter } = yield* reader;
+          const killed = { "own:1": 0, "killed:1": 2.1 };
+          yield* renewedBefore(killed);
+          yield* readAfter(3750);
+          // A gap between its reads: then all others may look as it does.
+          yield* renewedBefore(killed);
+          yield* readAfter(1250, 1250);
+          yield* readAfter(3750);
+          assert.deepStrictEqual(yield* leaseHolders, ["killed:1", "own:1"]);
+          // Its own lease is not fresh; it does not remove itself.
+          yield* renewedBefore({ "own:1": 5, "killed:1": 2.1 });
+          yield* readAfter(1000);
+          assert.deepStrictEqual(yield* leaseHolders, ["killed:1", "own:1"]);
         }),
       60_000,
     );

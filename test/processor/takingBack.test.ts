@@ -28,10 +28,12 @@ const start = Effect.fnUntraced(function* (options: {
   /** How long a look takes, and whether the database is away. */
   readonly looksFor?: Duration.Duration;
   readonly isAway?: () => boolean;
+  readonly fail?: () => boolean;
 }) {
   const looks: Array<number> = [];
   const failures: Array<Failure> = [];
   const places: Array<LogPlace> = [];
+  const reads: Array<number> = [];
   const takingBack = yield* TakingBack.make(partition, {
     repository: {
       readLog: () =>
@@ -63,7 +65,7 @@ const start = Effect.fnUntraced(function* (options: {
         fail: (failure) =>
           Effect.sync(() => {
             failures.push(failure);
-            return true;
+            return options.fail?.() ?? true;
           }),
       },
       retryPolicy: {
@@ -77,11 +79,12 @@ const start = Effect.fnUntraced(function* (options: {
       isInHand: (order_id) => options.inHand?.includes(order_id) === true,
       inHandNow: () => new Set(),
       readAgain: () => {},
+      readNow: () => reads.push(failures.length),
     },
   });
   yield* Effect.forkScoped(takingBack.run({ epoch: 4, place: 0n }));
   yield* TestClock.adjust(0);
-  return { ...takingBack, looks, failures, places };
+  return { ...takingBack, looks, failures, places, reads };
 });
 
 describe("taking back", () => {
@@ -147,6 +150,35 @@ describe("taking back", () => {
         assert.isAtLeast(millis, 1000);
         assert.isAtMost(millis, 2000);
       }),
+  );
+
+  it.effect("has the first one begun again at once, and later ones wait", () =>
+    Effect.gen(function* () {
+      const { failures, reads } = yield* start({
+        underway: () => [attemptAt("later", 2), attemptAt("first")],
+      });
+      assert.deepStrictEqual(
+        failures.map(({ order_id, wait }) => [order_id, wait]),
+        [
+          [OrderId.make("later"), failures[0]?.wait],
+          [OrderId.make("first"), Duration.zero],
+        ],
+      );
+      assert.isAbove(Duration.toMillis(failures[0]?.wait ?? 0), 0);
+      // Read after it became due, and not for the one that waits.
+      assert.deepStrictEqual(reads, [2]);
+    }),
+  );
+
+  it.effect("has nothing read for an attempt that ended by itself", () =>
+    Effect.gen(function* () {
+      const { failures, reads } = yield* start({
+        underway: () => [attemptAt("first")],
+        fail: () => false,
+      });
+      assert.strictEqual(failures.length, 1);
+      assert.deepStrictEqual(reads, []);
+    }),
   );
 
   it.effect("makes a dead letter of an order without another attempt", () =>
