@@ -24,6 +24,7 @@ import {
 } from "./Migrations.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
 import * as Outage from "./Outage.ts";
+import * as Sequences from "./Sequences.ts";
 
 /** The database exists but this release must not use it. */
 export class DatabaseRefused extends Schema.TaggedError<DatabaseRefused>()(
@@ -166,14 +167,29 @@ const answersWithin = (sql: SqlClient.SqlClient, timeout: Duration.Duration) =>
     ),
   );
 
+/**
+ * Another encoding cannot store every order: one emoji would fail all orders of
+ * its statement.
+ */
+const refuseOtherEncodings = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+  const [row] = yield* sql<{ encoding: string }>`
+    SELECT current_setting('server_encoding') AS encoding`;
+  if (row === undefined || row.encoding === "UTF8") return;
+  return yield* new DatabaseRefused({
+    message: `The database has the encoding ${row.encoding} and cannot store every order: this service needs UTF8. Nothing was changed in it. Create a database with CREATE DATABASE orders ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0, and point DATABASE_URL at it.`,
+  });
+});
+
 const migrate = Effect.gen(function* () {
+  yield* refuseOtherEncodings;
   yield* Migrator.make({})({ loader: migrations, table: migrationsTable });
   const sql = yield* SqlClient.SqlClient;
   const newer = yield* sql<{ migration_id: number; name: string }>`
     SELECT migration_id, name FROM ${sql(migrationsTable)}
     WHERE migration_id > ${newestMigration} ORDER BY migration_id`;
   const newest = newer.at(-1)?.migration_id;
-  if (newest === undefined) return;
+  if (newest === undefined) return yield* Sequences.raise;
   const known = `The database is at migration ${newest}, this release knows migrations up to ${newestMigration}`;
   const needed = Math.max(...newer.map(({ name }) => neededBy(name)));
   if (needed > newestMigration) {
@@ -183,4 +199,5 @@ const migrate = Effect.gen(function* () {
   }
   // As an instance of the release before finds it that restarts in a deploy.
   yield* Effect.logInfo(`${known}. It can go on: the newer ones only add.`);
+  return yield* Sequences.raise;
 });

@@ -114,6 +114,37 @@ describe("the schema", () => {
 });
 
 describe("the database", () => {
+  for (const encoding of ["SQL_ASCII", "LATIN1"]) {
+    it.live(
+      `is refused, and left as it is, with the encoding ${encoding}`,
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* TestDatabase;
+          const context = yield* started(url);
+          yield* (yield* Effect.provide(Database, context)).migrated;
+          const admin = yield* Effect.provide(SqlClient.SqlClient, context);
+          const other = `${new URL(url).pathname.slice(1)}_${encoding.toLowerCase()}`;
+          yield* Effect.acquireRelease(
+            admin`CREATE DATABASE ${admin(other)} ENCODING ${admin.literal(`'${encoding}'`)}
+            LOCALE 'C' TEMPLATE template0`,
+            () =>
+              Effect.ignore(admin`DROP DATABASE ${admin(other)} WITH (FORCE)`),
+          );
+          const there = yield* started(url.replace(/[^/]*$/, other));
+          const database = yield* Effect.provide(Database, there);
+          const { message } = yield* Effect.flip(database.refused);
+          assert.include(message, encoding);
+          assert.include(message, "ENCODING 'UTF8'");
+          const sql = yield* Effect.provide(SqlClient.SqlClient, there);
+          assert.lengthOf(
+            yield* sql`SELECT FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace`,
+            0,
+          );
+        }).pipe(Effect.provide(TestDatabase.layer)),
+    );
+  }
+
   it.live(
     "is waited for when it is away at the start, and again later",
     () =>
