@@ -181,9 +181,34 @@ const refuseOtherEncodings = Effect.gen(function* () {
   });
 });
 
+/**
+ * Rows that the migrations made and every statement counts on: another number of
+ * them is a copy of some tables only, or of rows beside those that were there.
+ */
+const refuseOtherRows = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+  const found = yield* sql<{ name: string; rows: number; needed: number }>`
+    SELECT * FROM (
+      SELECT 'order_statistics' AS name, count(*)::integer AS rows, 64 AS needed
+        FROM order_statistics
+      UNION ALL SELECT 'partition_owners', count(*)::integer, 32
+        FROM partition_owners
+      UNION ALL SELECT 'event_log', count(*)::integer, 1 FROM event_log
+      UNION ALL SELECT 'order_archive', count(*)::integer, 1 FROM order_archive
+      UNION ALL SELECT 'processing_control', count(*)::integer, 1
+        FROM processing_control
+    ) AS fixed WHERE rows <> needed`;
+  const [first] = found;
+  if (first === undefined) return;
+  return yield* new DatabaseRefused({
+    message: `The table ${first.name} has ${first.rows} rows and must have ${first.needed}: the database was moved in part, or into one that this service had made. Orders would not be processed, so nothing was started. Copy all tables into an empty database, with the schema of the former one (src/persistence/README.md, "Move the database").`,
+  });
+});
+
 const migrate = Effect.gen(function* () {
   yield* refuseOtherEncodings;
   yield* Migrator.make({})({ loader: migrations, table: migrationsTable });
+  yield* refuseOtherRows;
   const sql = yield* SqlClient.SqlClient;
   const newer = yield* sql<{ migration_id: number; name: string }>`
     SELECT migration_id, name FROM ${sql(migrationsTable)}

@@ -287,6 +287,18 @@ export interface Release extends Attempt {
 
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
 
+/** Open orders behind the log positions, of a part of the log. */
+export interface UnreadFound {
+  /** Where to go on; none: the positions are reached. */
+  readonly next: LogPlace | undefined;
+  readonly found: ReadonlyArray<{
+    readonly partition: Partition;
+    /** The first of them. */
+    readonly first: LogPlace;
+    readonly orders: number;
+  }>;
+}
+
 /** What came of each, in the order asked: one may fail and others succeed. */
 export type AnswerEach<A, E = never> = ReadonlyArray<
   Result.Result<A, E | RepositoryUnavailable>
@@ -341,6 +353,16 @@ export class OrderRepository extends Context.Service<
      * no further: ask again later.
      */
     count(after: CountPlace | undefined, limit: number): Answer<Counted>;
+    /**
+     * How many open orders are behind the log position of their partition, so
+     * that nobody will read them: must be 0. Sequences that are behind are
+     * raised before. `undefined` where too many orders are open to be counted.
+     */
+    readonly countUnread: Answer<number | undefined>;
+    /** Goes on looking for them in the log, at the cost of `limit` rows. */
+    findUnread(after: LogPlace, limit: number): Answer<UnreadFound>;
+    /** Sets the log position back, and fences the owner: it claims again. */
+    readAgain(partition: Partition, from: LogPlace): Answer<void>;
     /** Whether no order was ever taken in, but for those that were lost. */
     readonly isEmpty: Answer<boolean>;
 

@@ -114,6 +114,24 @@ describe("the schema", () => {
 });
 
 describe("the database", () => {
+  it.live("is refused when it was moved in part, or into another", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      const context = yield* started(url);
+      yield* (yield* Effect.provide(Database, context)).migrated;
+      const sql = yield* Effect.provide(SqlClient.SqlClient, context);
+      const refusal = Effect.gen(function* () {
+        const database = yield* Effect.provide(Database, yield* started(url));
+        return (yield* Effect.flip(database.refused)).message;
+      });
+      yield* sql`INSERT INTO event_log (dropped_to) VALUES (7)`;
+      assert.include(yield* refusal, "event_log has 2 rows");
+      yield* sql`DELETE FROM event_log WHERE dropped_to = 7`;
+      yield* sql`DELETE FROM partition_owners WHERE partition = 3`;
+      assert.include(yield* refusal, "partition_owners has 31 rows");
+    }).pipe(Effect.provide(TestDatabase.layer)),
+  );
+
   for (const encoding of ["SQL_ASCII", "LATIN1"]) {
     it.live(
       `is refused, and left as it is, with the encoding ${encoding}`,
