@@ -28,6 +28,9 @@
  * the partition's log is done. `epoch` is that count as of the latest attempt:
  * `partition_claims` knows which instance it was.
  *
+ * Each sequence is owned by its column, so a dump of the table has the sequence,
+ * too. Logical replication copies no sequences: `Sequences` raises them at start.
+ *
  * A good half of each page is left for the next states of its orders (fillfactor).
  *
  * `item_bytes` is how large `item_ids` is, derived by the database. It lets what
@@ -76,6 +79,7 @@ export default Effect.gen(function* () {
       autovacuum_analyze_scale_factor = 0.05
     )`;
 
+  yield* sql`ALTER SEQUENCE orders_seq OWNED BY orders.seq`;
   yield* sql`CREATE INDEX orders_log ON orders (seq, partition)`;
   yield* sql`CREATE INDEX orders_of_user ON orders (user_id, seq)`;
   yield* sql`CREATE INDEX orders_aside

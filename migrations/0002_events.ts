@@ -40,6 +40,7 @@ export default Effect.gen(function* () {
       attempts integer[],
       details json
     ) PARTITION BY RANGE (at)`;
+  yield* sql`ALTER SEQUENCE order_events_seq OWNED BY order_events.no`;
   yield* sql`CREATE INDEX order_events_no ON order_events (no)`;
   yield* sql`CREATE TABLE order_events_other
     PARTITION OF order_events DEFAULT`;
@@ -62,6 +63,9 @@ export default Effect.gen(function* () {
       actor text,
       CONSTRAINT order_history_pkey PRIMARY KEY (order_id, no)
     )`;
+  yield* sql`ALTER SEQUENCE order_history_seq OWNED BY order_history.no`;
+  // Finds the highest number (\`Sequences\`). The happy path writes no entry.
+  yield* sql`CREATE INDEX order_history_no ON order_history (no)`;
 
   yield* sql`
     CREATE TABLE subscriptions (

@@ -51,6 +51,7 @@ export default Effect.gen(function* () {
       autovacuum_vacuum_scale_factor = 0,
       autovacuum_vacuum_threshold = 500
     )`;
+  yield* sql`ALTER SEQUENCE order_archive_claims OWNED BY order_archive.epoch`;
   yield* sql`INSERT INTO order_archive DEFAULT VALUES`;
   yield* sql`
     CREATE TABLE archive_batches (

@@ -58,6 +58,7 @@ import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import * as Pause from "./processor/Pause.ts";
 import * as ReceiverState from "./processor/ReceiverState.ts";
+import { UnreadOrders } from "./processor/UnreadOrders.ts";
 import type { BadSecret } from "./processor/WebhookSignature.ts";
 
 /** Who this process is, among those on one database. */
@@ -240,6 +241,7 @@ const layer = <E>(
     Layer.provideMerge(listenersNotice),
     Layer.provideMerge(http),
     Layer.provideMerge(useCases),
+    Layer.provideMerge(UnreadOrders.layer),
     Layer.provideMerge(Layer.provide(InstanceReports.layer, thisInstance)),
     Layer.provideMerge(processor),
     Layer.provideMerge(name),

@@ -20,6 +20,7 @@ import {
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
+  OrderNotStorable,
 } from "../domain/OrderRefusals.ts";
 import { OrderStatus } from "../domain/OrderStatus.ts";
 import { KeyAccess, NeededScope } from "./Access.ts";
@@ -291,7 +292,14 @@ export class OrdersApi extends HttpApiGroup.make("orders")
           "idempotent-replayed": Replayed,
         }),
       ],
-      error: [OrderConflict, OrderArchived, BodyTooLarge, NotJson, Unavailable],
+      error: [
+        OrderConflict,
+        OrderArchived,
+        OrderNotStorable,
+        BodyTooLarge,
+        NotJson,
+        Unavailable,
+      ],
     })
       .annotate(NeededScope, "orders:place")
       .annotateMerge(

@@ -8,7 +8,7 @@ import {
   OpenApi,
 } from "effect/http-api";
 import { Order } from "../domain/Order.ts";
-import { OrdersConflict } from "../domain/OrderRefusals.ts";
+import { OrderNotStorable, OrdersConflict } from "../domain/OrderRefusals.ts";
 import { NeededScope } from "./Access.ts";
 import { PlaceOrder } from "./PlaceOrder.ts";
 import { BodyTooLarge, NotJson, Unavailable } from "./Problems.ts";
@@ -115,7 +115,13 @@ export const placeManyEndpoint = HttpApiEndpoint.post(
         }),
       ),
     }),
-    error: [OrdersConflict, BodyTooLarge, NotJson, Unavailable],
+    error: [
+      OrdersConflict,
+      OrderNotStorable,
+      BodyTooLarge,
+      NotJson,
+      Unavailable,
+    ],
   },
 )
   .annotate(HttpApi.QueryParseOptions, { errors: "all" })

@@ -59,6 +59,16 @@ export class OrderArchived extends HttpApiError.Problem<OrderArchived>()(
   },
 ) {}
 
+/** The database refuses what the order says, and would again. */
+export class OrderNotStorable extends HttpApiError.Problem<OrderNotStorable>()(
+  "OrderNotStorable",
+  {
+    type: "urn:order-service:order-not-storable",
+    status: 422,
+    title: "The database refuses the order",
+  },
+) {}
+
 /** The order's status does not allow what was asked. */
 export class OrderNotInStatus extends HttpApiError.Problem<OrderNotInStatus>()(
   "OrderNotInStatus",

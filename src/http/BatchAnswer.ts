@@ -89,7 +89,7 @@ export class BatchAnswer {
       ({ body, status }) => {
         const text =
           body._tag === "Uint8Array" ? utf8.decode(body.body) : "null";
-        if (status === 409) this.#settled += 1;
+        if (status === 409 || status === 422) this.#settled += 1;
         this.#push(
           order_id,
           status,

@@ -20,7 +20,11 @@ import type {
   UnavailableProblem,
 } from "../api/Problems.ts";
 import type { NewOrder } from "../domain/Order.ts";
-import type { OrderArchived, OrderConflict } from "../domain/OrderRefusals.ts";
+import type {
+  OrderArchived,
+  OrderConflict,
+  OrderNotStorable,
+} from "../domain/OrderRefusals.ts";
 import { Orders } from "../orders/Orders.ts";
 import { Admission } from "./Admission.ts";
 import { untilTaken } from "./Answers.ts";
@@ -36,6 +40,7 @@ type Refusal =
   | HttpApiError.BadRequestProblem
   | OrderConflict
   | OrderArchived
+  | OrderNotStorable
   | UnavailableProblem;
 
 const decodePlaceOrder = Schema.decodeUnknownEffect(PlaceOrder, {

@@ -11,6 +11,7 @@ import {
   OrderRepository,
   type OrderTally,
 } from "../persistence/OrderRepository.ts";
+import { UnreadOrders } from "../processor/UnreadOrders.ts";
 import { Census } from "./Census.ts";
 
 const interval = Duration.seconds(10);
@@ -26,7 +27,11 @@ const archived = Metric.gauge("orders_archived", {
 });
 const unaccounted = Metric.gauge("orders_unaccounted", {
   description:
-    "Accepted orders that are not there, or in no status: must be 0.",
+    "Accepted orders that are not there, in no status, or open and unread: must be 0.",
+});
+const unread = Metric.gauge("orders_unread", {
+  description:
+    "Open orders behind the log position of their partition: must be 0.",
 });
 const oldestPending = Metric.gauge("order_oldest_pending_seconds", {
   description: "Since the oldest PENDING order was placed; 0 if there is none.",
@@ -51,7 +56,12 @@ export const check = Effect.gen(function* () {
   const missingRows = yield* census.missing;
   yield* Metric.update(accepted, tally.accepted);
   yield* Metric.update(archived, tally.archived);
-  yield* Metric.update(unaccounted, missing === 0 ? missingRows : missing);
+  const unreadOrders = (yield* UnreadOrders).found();
+  yield* Metric.update(unread, unreadOrders);
+  yield* Metric.update(
+    unaccounted,
+    (missing === 0 ? missingRows : missing) + unreadOrders,
+  );
   yield* Metric.update(oldestPending, tally.oldestPendingSeconds ?? 0);
   const isBelowZero = OrderStatus.literals.some(
     (status) => tally.counts[status] < 0,

@@ -20,6 +20,7 @@ import {
   OrderConflict,
   OrderNotFound,
   OrderNotInStatus,
+  OrderNotStorable,
   OrdersConflict,
 } from "../domain/OrderRefusals.ts";
 import type { OrderStatus } from "../domain/OrderStatus.ts";
@@ -30,6 +31,7 @@ import {
   type Matching,
   type OrderPage,
   type OrderQuery,
+  type OrderRefused,
   OrderRepository,
   type OrderTally,
   type Placement,
@@ -92,6 +94,11 @@ const conflictOf = ({ order_id }: NewOrder) =>
     detail: `An order "${order_id}" with other content exists: choose another order_id, or send the same content to have it answered again.`,
   });
 
+const notStorable = (what: string, { code }: OrderRefused) =>
+  new OrderNotStorable({
+    detail: `The database refuses ${what} (SQLSTATE ${code}). Placing it again will not help: change what it says, or ask the operator which constraint of the database is not this service's (see the log).`,
+  });
+
 /** How many orders were changed, and whether more match, or may. */
 export type ChangedMany = Omit<Changed<never>, "orders"> & {
   readonly orders: number;
@@ -106,7 +113,9 @@ export class Orders extends Context.Service<
   Orders,
   {
     /** Takes an order in; it is durable when this succeeds. */
-    place(order: NewOrder): Answer<Placement, OrderConflict | OrderArchived>;
+    place(
+      order: NewOrder,
+    ): Answer<Placement, OrderConflict | OrderArchived | OrderNotStorable>;
     /** Takes many in, each on its own: what came of each, in their order. */
     placeMany(
       orders: ReadonlyArray<NewOrder>,
@@ -114,14 +123,17 @@ export class Orders extends Context.Service<
       ReadonlyArray<
         Result.Result<
           Placement,
-          OrderConflict | OrderArchived | RepositoryUnavailable
+          | OrderConflict
+          | OrderArchived
+          | OrderNotStorable
+          | RepositoryUnavailable
         >
       >
     >;
     /** Takes all of them in, or none. */
     placeAllOrNone(
       orders: ReadonlyArray<NewOrder>,
-    ): Answer<ReadonlyArray<Placement>, OrdersConflict>;
+    ): Answer<ReadonlyArray<Placement>, OrdersConflict | OrderNotStorable>;
     find(order_id: string): Answer<Order, OrderNotFound>;
     history(
       order_id: string,
@@ -167,11 +179,12 @@ export class Orders extends Context.Service<
       const place = (order: NewOrder) => {
         const partition = processor.choosePartition();
         return Effect.flatMap(
-          Effect.catchTag(
-            repository.insert(order, partition),
-            "OrderHasLeft",
-            ({ isSame }) => Effect.fail(archivedOf(order, isSame)),
-          ),
+          Effect.catchTags(repository.insert(order, partition), {
+            OrderHasLeft: ({ isSame }) =>
+              Effect.fail(archivedOf(order, isSame)),
+            OrderRefused: (refused) =>
+              Effect.fail(notStorable(`order "${order.order_id}"`, refused)),
+          }),
           (placement): Effect.Effect<Placement, OrderConflict> => {
             if (placement.isNew) {
               processor.handOver(
@@ -217,10 +230,13 @@ export class Orders extends Context.Service<
         return answers.map((answer, index) => {
           const placing = placings[index] as Placing;
           if (Result.isFailure(answer)) {
+            const { failure } = answer;
             return Result.fail(
-              answer.failure._tag === "OrderHasLeft"
-                ? archivedOf(placing.order, answer.failure.isSame)
-                : answer.failure,
+              failure._tag === "OrderHasLeft"
+                ? archivedOf(placing.order, failure.isSame)
+                : failure._tag === "OrderRefused"
+                  ? notStorable(`order "${placing.order.order_id}"`, failure)
+                  : failure,
             );
           }
           const { order, ...placement } = answer.success;
@@ -240,7 +256,17 @@ export class Orders extends Context.Service<
         orders: ReadonlyArray<NewOrder>,
       ) {
         const placings = placingsOf(orders);
-        const answer = yield* repository.insertAllOrNone(placings);
+        const answer = yield* Effect.catchTag(
+          repository.insertAllOrNone(placings),
+          "OrderRefused",
+          (refused) =>
+            Effect.fail(
+              notStorable(
+                "an order of this batch, so none of it was placed. Place the batch without `atomic` to see which order it is",
+                refused,
+              ),
+            ),
+        );
         if (Result.isFailure(answer)) {
           const taken = answer.failure;
           placed.conflict.updateUnsafe(taken.length, context);

@@ -4,6 +4,7 @@ import type { Partition } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
 import { OrderProcessor } from "../processor/OrderProcessor.ts";
 import * as SteadyClock from "../processor/SteadyClock.ts";
+import { UnreadOrders } from "../processor/UnreadOrders.ts";
 
 /**
  * How long a draining instance goes on answering requests where a load balancer
@@ -36,6 +37,7 @@ export class Readiness extends Context.Service<
     Effect.gen(function* () {
       const database = yield* Database;
       const processor = yield* OrderProcessor;
+      const unreadOrders = yield* UnreadOrders;
       const draining = yield* Ref.make(false);
       const clock = yield* SteadyClock.current;
       const now = () => clock.currentTimeMillisUnsafe();
@@ -57,6 +59,12 @@ export class Readiness extends Context.Service<
         if (stalled.length > 0) {
           return yield* Effect.fail(
             `processing has stalled in partitions ${stalled.join(", ")}: there are orders and none of them moves`,
+          );
+        }
+        const unread = unreadOrders.stuck();
+        if (unread > 0) {
+          return yield* Effect.fail(
+            `${unread} open orders are behind the log position of their partition: nobody reads them, though their partitions were to be read again`,
           );
         }
         if (owned.length === 0) {

@@ -24,6 +24,7 @@ import {
 } from "./Migrations.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
 import * as Outage from "./Outage.ts";
+import * as Sequences from "./Sequences.ts";
 
 /** The database exists but this release must not use it. */
 export class DatabaseRefused extends Schema.TaggedError<DatabaseRefused>()(
@@ -175,14 +176,54 @@ const answersWithin = (sql: SqlClient.SqlClient, timeout: Duration.Duration) =>
     ),
   );
 
+/**
+ * Another encoding cannot store every order: one emoji would fail all orders of
+ * its statement.
+ */
+const refuseOtherEncodings = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+  const [row] = yield* sql<{ encoding: string }>`
+    SELECT current_setting('server_encoding') AS encoding`;
+  if (row === undefined || row.encoding === "UTF8") return;
+  return yield* new DatabaseRefused({
+    message: `The database has the encoding ${row.encoding} and cannot store every order: this service needs UTF8. Nothing was changed in it. Create a database with CREATE DATABASE orders ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0, and point DATABASE_URL at it.`,
+  });
+});
+
+/**
+ * Rows that the migrations made and every statement counts on: another number of
+ * them is a copy of some tables only, or of rows beside those that were there.
+ */
+const refuseOtherRows = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient;
+  const found = yield* sql<{ name: string; rows: number; needed: number }>`
+    SELECT * FROM (
+      SELECT 'order_statistics' AS name, count(*)::integer AS rows, 64 AS needed
+        FROM order_statistics
+      UNION ALL SELECT 'partition_owners', count(*)::integer, 32
+        FROM partition_owners
+      UNION ALL SELECT 'event_log', count(*)::integer, 1 FROM event_log
+      UNION ALL SELECT 'order_archive', count(*)::integer, 1 FROM order_archive
+      UNION ALL SELECT 'processing_control', count(*)::integer, 1
+        FROM processing_control
+    ) AS fixed WHERE rows <> needed`;
+  const [first] = found;
+  if (first === undefined) return;
+  return yield* new DatabaseRefused({
+    message: `The table ${first.name} has ${first.rows} rows and must have ${first.needed}: the database was moved in part, or into one that this service had made. Orders would not be processed, so nothing was started. Copy all tables into an empty database, with the schema of the former one (src/persistence/README.md, "Move the database").`,
+  });
+});
+
 const migrate = Effect.gen(function* () {
+  yield* refuseOtherEncodings;
   yield* Migrator.make({})({ loader: migrations, table: migrationsTable });
+  yield* refuseOtherRows;
   const sql = yield* SqlClient.SqlClient;
   const newer = yield* sql<{ migration_id: number; name: string }>`
     SELECT migration_id, name FROM ${sql(migrationsTable)}
     WHERE migration_id > ${newestMigration} ORDER BY migration_id`;
   const newest = newer.at(-1)?.migration_id;
-  if (newest === undefined) return;
+  if (newest === undefined) return yield* Sequences.raise;
   const known = `The database is at migration ${newest}, this release knows migrations up to ${newestMigration}`;
   const needed = Math.max(...newer.map(({ name }) => neededBy(name)));
   if (needed > newestMigration) {
@@ -192,4 +233,5 @@ const migrate = Effect.gen(function* () {
   }
   // As an instance of the release before finds it that restarts in a deploy.
   yield* Effect.logInfo(`${known}. It can go on: the newer ones only add.`);
+  return yield* Sequences.raise;
 });

@@ -249,8 +249,13 @@ const releasing = (sql: SqlClient.SqlClient, statements: Statements) =>
 export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
   const { batchedPastHeld } = statements;
   return {
-    begin: batchedPastHeld("begin", beginning(sql, statements), byItemBytes)
-      .all,
+    // Refused, an order is passed over, and read again with the next scan.
+    begin: batchedPastHeld(
+      "begin",
+      beginning(sql, statements),
+      byItemBytes,
+      Option.none,
+    ).all,
     complete: batchedPastHeld("complete", completing(sql, statements)).all,
     fail: batchedPastHeld("fail", failing(sql, statements)).one,
     release: batchedPastHeld("release", releasing(sql, statements)).one,

@@ -1,8 +1,9 @@
 /** What operators do to orders: cancel and retry, one or many. */
 import { Effect, Option } from "effect";
-import type { SqlClient, Statement } from "effect/sql";
+import type { SqlClient, SqlError, Statement } from "effect/sql";
 import type { OrderId } from "../domain/Order.ts";
 import { moves } from "../domain/OrderLifecycle.ts";
+import { byHalves } from "./DataFaults.ts";
 import { Actor } from "./EventLog.ts";
 import * as OrderChoices from "./OrderChoices.ts";
 import { isOrderId } from "./OrderFinding.ts";
@@ -44,10 +45,9 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
     returned: string,
     selected = "*",
   ) =>
-    answer(
-      Effect.flatMap(Actor, (actor) =>
-        moving<A>(sql, {
-          moved: sql`
+    Effect.flatMap(Actor, (actor) =>
+      moving<A>(sql, {
+        moved: sql`
             UPDATE orders AS o SET status = ${moves.cancel.to},
               ended = ${moves.cancel.to}, due_at = NULL, updated_at = now()
             WHERE order_id = ANY(ARRAY(
@@ -56,18 +56,19 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
             RETURNING ${sql.literal(returned)}, o.begun,
               ${moves.cancel.from}::text AS was, status AS became,
               0::float8 AS seconds`,
-          selected: sql.literal(selected),
-          ...telling("cancelled", actor),
-        }),
-      ),
+        selected: sql.literal(selected),
+        ...telling("cancelled", actor),
+      }),
     );
 
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
-      : cancelAll<Record<string, unknown>>(
-          sql`SELECT ${order_id}::text AS order_id`,
-          orderColumns,
+      : answer(
+          cancelAll<Record<string, unknown>>(
+            sql`SELECT ${order_id}::text AS order_id`,
+            orderColumns,
+          ),
         ).pipe(
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), decodeOrder),
@@ -85,10 +86,9 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
     returned: string,
     selected = "*",
   ) =>
-    answer(
-      Effect.flatMap(Actor, (actor) =>
-        moving<Retried>(sql, {
-          moved: sql`
+    Effect.flatMap(Actor, (actor) =>
+      moving<Retried>(sql, {
+        moved: sql`
             UPDATE orders AS o SET status = ${moves.retry.to}, ended = NULL,
               attempts = 0, due_at = now(), updated_at = now()
             WHERE order_id = ANY(ARRAY(
@@ -97,16 +97,17 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
             RETURNING ${sql.literal(returned)}, o.partition, o.item_bytes,
               o.begun, ${moves.retry.from}::text AS was, status AS became,
               0::float8 AS seconds`,
-          selected: sql.literal(selected),
-          ...telling("retried", actor),
-        }),
-      ),
+        selected: sql.literal(selected),
+        ...telling("retried", actor),
+      }),
     );
 
   const retry = Effect.fn("OrderRepository.retry")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
-      : retryAll(sql`SELECT ${order_id}::text AS order_id`, orderColumns).pipe(
+      : answer(
+          retryAll(sql`SELECT ${order_id}::text AS order_id`, orderColumns),
+        ).pipe(
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), (row) => ({
               ...retriedIn(row),
@@ -122,32 +123,59 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
     WHERE order_id = ANY(${ids}::text[]) AND status = ${status}
     FOR UPDATE SKIP LOCKED`;
 
+  /** Leaves orders whose data the database refuses as they are. */
+  const pastRefused =
+    <A>(
+      change: (
+        ids: ReadonlyArray<OrderId>,
+      ) => Effect.Effect<ReadonlyArray<A>, SqlError.SqlError>,
+    ) =>
+    (ids: ReadonlyArray<OrderId>) =>
+      answer(
+        Effect.map(
+          byHalves<OrderId, A | undefined>(
+            change,
+            (order_id) => order_id,
+            () => undefined,
+          )(ids),
+          (changed) => changed.filter((one) => one !== undefined),
+        ),
+      );
+
   const choices = OrderChoices.make(sql, statements);
 
   const retryMany = Effect.fn("OrderRepository.retryMany")(
     ({ limit, ...choice }: ManyQuery) =>
-      choices.change({ ...choice, status: moves.retry.from }, limit, (ids) =>
-        Effect.map(
-          retryAll(
-            stillIn(moves.retry.from, ids),
-            "o.order_id, o.user_id",
-            "order_id, partition, item_bytes",
+      choices.change(
+        { ...choice, status: moves.retry.from },
+        limit,
+        pastRefused((ids) =>
+          Effect.map(
+            retryAll(
+              stillIn(moves.retry.from, ids),
+              "o.order_id, o.user_id",
+              "order_id, partition, item_bytes",
+            ),
+            (rows) => rows.map(retriedIn),
           ),
-          (rows) => rows.map(retriedIn),
         ),
       ),
   );
 
   const cancelMany = Effect.fn("OrderRepository.cancelMany")(
     ({ limit, ...choice }: ManyQuery) =>
-      choices.change({ ...choice, status: moves.cancel.from }, limit, (ids) =>
-        Effect.map(
-          cancelAll<{ readonly order_id: OrderId }>(
-            stillIn(moves.cancel.from, ids),
-            "o.order_id, o.user_id",
-            "order_id",
+      choices.change(
+        { ...choice, status: moves.cancel.from },
+        limit,
+        pastRefused((ids) =>
+          Effect.map(
+            cancelAll<{ readonly order_id: OrderId }>(
+              stillIn(moves.cancel.from, ids),
+              "o.order_id, o.user_id",
+              "order_id",
+            ),
+            (rows) => rows.map(({ order_id }) => order_id),
           ),
-          (rows) => rows.map(({ order_id }) => order_id),
         ),
       ),
   );

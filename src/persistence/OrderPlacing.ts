@@ -3,8 +3,11 @@ import { type DateTime, Effect, Option } from "effect";
 import type { SqlClient, SqlError } from "effect/sql";
 import type { NewOrder, Order } from "../domain/Order.ts";
 import type { Partition } from "../domain/Partition.ts";
+import { Refused } from "./Batching.ts";
+import { byHalves, codeOf } from "./DataFaults.ts";
 import {
   OrderHasLeft,
+  OrderRefused,
   type Placement,
   type Placing,
   type RepositoryUnavailable,
@@ -79,6 +82,10 @@ export const firstOfEach = (placings: ReadonlyArray<Written>) => {
     a.order.order_id < b.order.order_id ? -1 : 1,
   );
 };
+
+/** What whoever places an order is told where the database refuses it. */
+export const refusedOrder = (error: SqlError.SqlError) =>
+  new OrderRefused({ code: codeOf(error) });
 
 export type OrderPlacing = ReturnType<typeof make>;
 
@@ -216,10 +223,18 @@ export const make = (
     });
   });
 
-  const batch = batched("insert", insertAll, {
-    weigh: ({ items }: Written) => items.length,
-    max: itemBytesMax,
-  });
+  const batch = batched(
+    "insert",
+    byHalves<Written, Stored | Archived | Refused<OrderRefused>>(
+      insertAll,
+      ({ order }) => order.order_id,
+      (_, error) => new Refused(refusedOrder(error)),
+    ),
+    {
+      weigh: ({ items }: Written) => items.length,
+      max: itemBytesMax,
+    },
+  );
 
   const read = (order: LargeOrder) =>
     Effect.map(findLarge(order), Option.getOrThrow);

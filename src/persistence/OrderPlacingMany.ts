@@ -2,11 +2,13 @@
 import { Effect, Result } from "effect";
 import type { SqlClient, SqlError } from "effect/sql";
 import { type NewOrder, type Order, sameContent } from "../domain/Order.ts";
+import { codeOf, isDataFault } from "./DataFaults.ts";
 import {
   type Archived,
   firstOfEach,
   type OrderPlacing,
   placed,
+  refusedOrder,
   type Stored,
   type Written,
   written,
@@ -14,6 +16,7 @@ import {
 import {
   type AnswerEach,
   OrderHasLeft,
+  type OrderRefused,
   type Placement,
   type PlacementOfMany,
   type Placing,
@@ -78,22 +81,24 @@ export const make = (
       : Effect.succeed({ order: undefined, isNew, item_bytes });
   };
 
-  type Answers = AnswerEach<PlacementOfMany, OrderHasLeft>;
+  type Answers = AnswerEach<PlacementOfMany, OrderHasLeft | OrderRefused>;
 
   const insertPiece = (
     piece: ReadonlyArray<Written>,
   ): Effect.Effect<Answers, RepositoryUnavailable> =>
-    Effect.flatMap(batch.all(piece), (stored) =>
-      Effect.forEach(
-        stored,
-        (one, index): Effect.Effect<Answers[number]> => {
-          const placing = piece[index] as Written;
-          return Result.isFailure(one)
-            ? Effect.succeed(Result.fail(one.failure))
-            : Effect.result(readIfSame(placing, one.success));
-        },
-        { concurrency: readAtOnce },
-      ),
+    Effect.flatMap(
+      Effect.catchTag(batch.all(piece), "OrderRefused", Effect.die),
+      (stored) =>
+        Effect.forEach(
+          stored,
+          (one, index): Effect.Effect<Answers[number]> => {
+            const placing = piece[index] as Written;
+            return Result.isFailure(one)
+              ? Effect.succeed(Result.fail(one.failure))
+              : Effect.result(readIfSame(placing, one.success));
+          },
+          { concurrency: readAtOnce },
+        ),
     );
 
   const insertMany = Effect.fnUntraced(function* (
@@ -170,6 +175,16 @@ export const make = (
           (error: SqlError.SqlError) =>
             error.reason._tag === "UniqueViolation" || isMeanwhile(error),
           () => Effect.succeed("taken" as const),
+        ).pipe(
+          Effect.catchIf(isDataFault, (error) =>
+            Effect.as(
+              Effect.logError(
+                "the database refuses an order of a batch that is placed as a whole: none of it was placed",
+                { code: codeOf(error) },
+              ),
+              refusedOrder(error),
+            ),
+          ),
         );
 
   /**
@@ -197,6 +212,7 @@ export const make = (
       );
       const inserted = yield* answer(insertTogether(given));
       if (inserted === "taken") continue;
+      if ("code" in inserted) return yield* inserted;
       const times = new Map(
         inserted.map((row) => [row.order_id, at(row.created_at)]),
       );

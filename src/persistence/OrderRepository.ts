@@ -29,8 +29,8 @@ export class RepositoryUnavailable extends Schema.TaggedError<RepositoryUnavaila
   {
     reason: Schema.String,
     /**
-     * Only this order is out of reach: another session holds its row. Nothing
-     * was done with it.
+     * Only this order is out of reach: another session holds its row, or the
+     * database refuses its data. Nothing was done with it.
      */
     isHeld: Schema.optionalKey(Schema.Boolean),
   },
@@ -46,6 +46,15 @@ export class OrderHasLeft extends Schema.TaggedError<OrderHasLeft>()(
   {
     /** Whether it said the same as the one that is placed now. */
     isSame: Schema.Boolean,
+  },
+) {}
+
+/** The database refuses what the order says: asking again will not help. */
+export class OrderRefused extends Schema.TaggedError<OrderRefused>()(
+  "OrderRefused",
+  {
+    /** The SQLSTATE of the refusal. */
+    code: Schema.String,
   },
 ) {}
 
@@ -278,6 +287,18 @@ export interface Release extends Attempt {
 
 type Answer<A> = Effect.Effect<A, RepositoryUnavailable>;
 
+/** Open orders behind the log positions, of a part of the log. */
+export interface UnreadFound {
+  /** Where to go on; none: the positions are reached. */
+  readonly next: LogPlace | undefined;
+  readonly found: ReadonlyArray<{
+    readonly partition: Partition;
+    /** The first of them. */
+    readonly first: LogPlace;
+    readonly orders: number;
+  }>;
+}
+
 /** What came of each, in the order asked: one may fail and others succeed. */
 export type AnswerEach<A, E = never> = ReadonlyArray<
   Result.Result<A, E | RepositoryUnavailable>
@@ -290,14 +311,17 @@ export class OrderRepository extends Context.Service<
     insert(
       order: NewOrder,
       partition: Partition,
-    ): Effect.Effect<Placement, RepositoryUnavailable | OrderHasLeft>;
+    ): Effect.Effect<
+      Placement,
+      RepositoryUnavailable | OrderHasLeft | OrderRefused
+    >;
     /**
      * The same for many, each on its own. Where an id is given twice, the first
      * is new. A few hundred at once, at most.
      */
     insertMany(
       placings: ReadonlyArray<Placing>,
-    ): Effect.Effect<AnswerEach<PlacementOfMany, OrderHasLeft>>;
+    ): Effect.Effect<AnswerEach<PlacementOfMany, OrderHasLeft | OrderRefused>>;
     /**
      * The same for all or none: it fails with those whose ids are taken, and
      * then takes in none. A few hundred at once, at most, with items of a few
@@ -305,7 +329,10 @@ export class OrderRepository extends Context.Service<
      */
     insertAllOrNone(
       placings: ReadonlyArray<Placing>,
-    ): Answer<Result.Result<ReadonlyArray<Placement>, ReadonlyArray<Taken>>>;
+    ): Effect.Effect<
+      Result.Result<ReadonlyArray<Placement>, ReadonlyArray<Taken>>,
+      RepositoryUnavailable | OrderRefused
+    >;
     find(order_id: string): Answer<Option.Option<Order>>;
     /** Whether an order of this id was there, and has left the table. */
     hasLeft(order_id: string): Answer<boolean>;
@@ -326,6 +353,16 @@ export class OrderRepository extends Context.Service<
      * no further: ask again later.
      */
     count(after: CountPlace | undefined, limit: number): Answer<Counted>;
+    /**
+     * How many open orders are behind the log position of their partition, so
+     * that nobody will read them: must be 0. Sequences that are behind are
+     * raised before. `undefined` where too many orders are open to be counted.
+     */
+    readonly countUnread: Answer<number | undefined>;
+    /** Goes on looking for them in the log, at the cost of `limit` rows. */
+    findUnread(after: LogPlace, limit: number): Answer<UnreadFound>;
+    /** Sets the log position back, and fences the owner: it claims again. */
+    readAgain(partition: Partition, from: LogPlace): Answer<void>;
     /** Whether no order was ever taken in, but for those that were lost. */
     readonly isEmpty: Answer<boolean>;
 

@@ -13,6 +13,7 @@
  *     OrderMoves        what goes with every change: statistics, events, history
  *     OrderStatistics   counts, changed with the orders
  *     OrderCount        counts the orders themselves
+ *     UnreadOrders      finds open orders behind the log positions
  *     OrderArchiveSql   lets orders leave the table
  *     EventLogSql       what happened, to be read in its order
  *     Statements        how all of these are run
@@ -45,6 +46,7 @@ import {
 } from "./OrderRepository.ts";
 import * as OrderStatistics from "./OrderStatistics.ts";
 import * as Statements from "./Statements.ts";
+import * as UnreadOrders from "./UnreadOrders.ts";
 
 const make = Effect.gen(function* () {
   const { apart, listsMax, reading, working } = yield* Connections;
@@ -94,6 +96,7 @@ const make = Effect.gen(function* () {
       (after: CountPlace | undefined, limit: number) =>
         answer(OrderCount.step(reading, horizon, after, limit)),
     ),
+    ...UnreadOrders.make(reading, apart, statements),
     isEmpty: answer(
       Effect.map(
         reading`(SELECT 1 FROM orders ORDER BY seq LIMIT 1)

@@ -59,6 +59,7 @@ interface TallyRow {
   /** The oldest PENDING order on the straight way, if there is one. */
   readonly oldest: bigint | null;
   readonly last: bigint;
+  readonly lowest: bigint;
 }
 
 const tallyOf = (row: TallyRow | undefined): OrderTally => ({
@@ -84,11 +85,14 @@ const tallyOf = (row: TallyRow | undefined): OrderTally => ({
  */
 export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
   let lookedTo = 0n;
+  /** The lowest log position when it was last read: it is seldom set back. */
+  let lowest = 0n;
   return Effect.suspend(() => {
     const settledTo = horizon.settledTo();
     return Effect.map(
       sql<TallyRow>`
         SELECT counts.*, log.seq AS oldest, ${sql.literal(lastNumber)} AS last,
+          (SELECT min(place) FROM partition_owners) AS lowest,
           CASE WHEN coalesce(log.seq, aside.seq) IS NOT NULL
             THEN greatest(0, extract(epoch FROM
               now() - least(log.created_at, aside.created_at)))::float8
@@ -121,6 +125,12 @@ export const tally = (sql: SqlClient.SqlClient, horizon: LogHorizon) => {
         ) AS aside ON true`,
       ([row]) => {
         if (row !== undefined) {
+          const isSetBack = row.lowest < lowest || row.last < lookedTo;
+          lowest = row.lowest;
+          if (isSetBack) {
+            lookedTo = 0n;
+            return tallyOf(row);
+          }
           const seen = row.oldest === null ? row.last : row.oldest - 1n;
           const to = seen < settledTo ? seen : settledTo;
           if (to > lookedTo) lookedTo = to;

@@ -8,6 +8,7 @@ import * as Batching from "./Batching.ts";
 import { Connections } from "./Connections.ts";
 import { Database } from "./Database.ts";
 import { describe } from "./DatabaseFault.ts";
+import { byHalves, codeOf, isDataFault } from "./DataFaults.ts";
 import * as HeldOrders from "./HeldOrders.ts";
 import type { Moving } from "./OrderMoves.ts";
 import { RepositoryUnavailable } from "./OrderRepository.ts";
@@ -36,12 +37,17 @@ export const byItemBytes: Batching.WeightLimit<{
 const lanes = 2;
 
 /** A statement over many inputs, which answers each in its place. */
-export type Run<In, Out> = (
+export type Run<In, Out, E = never> = (
   inputs: ReadonlyArray<In>,
 ) => Effect.Effect<
-  ReadonlyArray<Out | Batching.Refused<RepositoryUnavailable>>,
+  ReadonlyArray<Out | Batching.Refused<RepositoryUnavailable | E>>,
   SqlError.SqlError
 >;
+
+type Refusal<In, Out> = (
+  input: In,
+  error: SqlError.SqlError,
+) => Out | Batching.Refused<RepositoryUnavailable>;
 
 export interface Statements {
   /** The statement that moves orders, with all that goes with it. */
@@ -51,31 +57,27 @@ export interface Statements {
     effect: Effect.Effect<A, SqlError.SqlError>,
   ) => Effect.Effect<A, RepositoryUnavailable>;
   /** One statement for all who ask at the same time. */
-  readonly batched: <In, Out>(
+  readonly batched: <In, Out, E = never>(
     name: string,
-    run: Run<In, Out>,
+    run: Run<In, Out, E>,
     weight?: Batching.WeightLimit<In>,
     /** Whose statement it is; left out, it is one of those that work. */
     client?: SqlClient.SqlClient,
-  ) => Batching.Batching<In, Out, RepositoryUnavailable>;
-  /** The same for changes, past orders that another session holds. */
+  ) => Batching.Batching<In, Out, RepositoryUnavailable | E>;
+  /**
+   * The same for changes, past orders that another session holds or whose data
+   * the database refuses.
+   */
   readonly batchedPastHeld: <In extends { readonly order_id: string }, Out>(
     name: string,
     run: (
       inputs: ReadonlyArray<In>,
     ) => Effect.Effect<ReadonlyArray<Out>, SqlError.SqlError>,
     weight?: Batching.WeightLimit<In>,
+    /** Answers an order whose data is refused; left out, it is asked again. */
+    refused?: Refusal<In, Out>,
   ) => Batching.Batching<In, Out, RepositoryUnavailable>;
 }
-
-/** The values were wrong, not the database: asking again would not help. */
-const isOurFault = ({ reason }: SqlError.SqlError): boolean => {
-  const cause = reason.cause as { _tag?: unknown; code?: unknown } | undefined;
-  return (
-    cause?._tag === "PgTypesCodecError" ||
-    String(cause?.code ?? "").startsWith("22")
-  );
-};
 
 /**
  * An order left the table, or was changed, while the statement was under way:
@@ -83,6 +85,15 @@ const isOurFault = ({ reason }: SqlError.SqlError): boolean => {
  */
 export const isMeanwhile = ({ reason }: SqlError.SqlError): boolean =>
   (reason.cause as { code?: unknown } | undefined)?.code === "OA001";
+
+/** It is asked for again, as nothing else may happen to the order. */
+const refusedAlone = (_: unknown, error: SqlError.SqlError) =>
+  new Batching.Refused(
+    new RepositoryUnavailable({
+      reason: `the database refuses the change of the order (${codeOf(error)})`,
+      isHeld: true,
+    }),
+  );
 
 /** Asking again would fail again. */
 const isDefect = (error: SqlError.SqlError): boolean => {
@@ -92,7 +103,7 @@ const isDefect = (error: SqlError.SqlError): boolean => {
     case "ConstraintError":
       return true;
     default:
-      return isOurFault(error);
+      return isDataFault(error);
   }
 };
 
@@ -169,7 +180,11 @@ export const make = Effect.fnUntraced(function* (moving: Moving) {
     moving,
     answer,
     batched,
-    batchedPastHeld: (name, run, weight) =>
-      batched(name, held.passing(run), weight),
+    batchedPastHeld: (name, run, weight, refused = refusedAlone) =>
+      batched(
+        name,
+        byHalves(held.passing(run), ({ order_id }) => order_id, refused),
+        weight,
+      ),
   } satisfies Statements as Statements;
 });

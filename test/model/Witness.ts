@@ -185,12 +185,11 @@ export class Witness {
     const { order_id } = order;
     if (isLate) this.#commits.hold(order_id);
     const placement = this.#ask(
-      // Nothing ever leaves the table here.
-      Effect.catchTag(
-        this.#repository.insert(order, partition as never),
-        "OrderHasLeft",
-        Effect.die,
-      ),
+      // Nothing ever leaves the table here, and nothing is refused.
+      Effect.catchTags(this.#repository.insert(order, partition as never), {
+        OrderHasLeft: Effect.die,
+        OrderRefused: Effect.die,
+      }),
     );
     const isNew = this.reference.insert(
       order_id,

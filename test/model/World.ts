@@ -387,6 +387,10 @@ const make = Effect.fnUntraced(function* (
         "read",
         () => () => witness.read((_) => _.count(after, limit)),
       ),
+    // Numbers are never given twice here.
+    countUnread: Effect.succeed(0),
+    findUnread: () => Effect.succeed({ next: undefined, found: [] }),
+    readAgain: () => Effect.void,
     isEmpty: call(process, "read", () => () => witness.read((_) => _.isEmpty)),
     readAside: (partition, limit) =>
       Effect.andThen(

@@ -6,6 +6,7 @@ import {
   OrderRepository,
   type OrderTally,
 } from "../../src/persistence/OrderRepository.ts";
+import { UnreadOrders } from "../../src/processor/UnreadOrders.ts";
 
 const counts = {
   PENDING: 1,
@@ -19,8 +20,12 @@ const counts = {
 const checked = ({
   accepted = 15,
   missing = 0,
+  unread = 0,
   ...given
-}: Partial<OrderTally> & { readonly missing?: number } = {}) =>
+}: Partial<OrderTally> & {
+  readonly missing?: number;
+  readonly unread?: number;
+} = {}) =>
   Effect.gen(function* () {
     const levels = yield* Ref.make<ReadonlyArray<string>>([]);
     const logger = Logger.make(({ logLevel }) => {
@@ -31,6 +36,10 @@ const checked = ({
         Layer.mergeAll(
           Logger.layer([logger]),
           Layer.mock(Census, { missing: Effect.succeed(missing) }),
+          Layer.succeed(UnreadOrders, {
+            found: () => unread,
+            stuck: () => 0,
+          }),
           Layer.mock(OrderRepository, {
             tally: Effect.succeed({
               accepted,
@@ -78,6 +87,13 @@ describe("the conservation of orders", () => {
         levels: ["Error"],
         unaccounted: 2,
       });
+    }),
+  );
+
+  it.effect("counts open orders that nobody reads as unaccounted", () =>
+    Effect.gen(function* () {
+      const { unaccounted } = yield* checked({ unread: 3 });
+      assert.strictEqual(unaccounted, 3);
     }),
   );
 

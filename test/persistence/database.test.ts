@@ -117,6 +117,55 @@ describe("the schema", () => {
 });
 
 describe("the database", () => {
+  it.live("is refused when it was moved in part, or into another", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      const context = yield* started(url);
+      yield* (yield* Effect.provide(Database, context)).migrated;
+      const sql = yield* Effect.provide(SqlClient.SqlClient, context);
+      const refusal = Effect.gen(function* () {
+        const database = yield* Effect.provide(Database, yield* started(url));
+        return (yield* Effect.flip(database.refused)).message;
+      });
+      yield* sql`INSERT INTO event_log (dropped_to) VALUES (7)`;
+      assert.include(yield* refusal, "event_log has 2 rows");
+      yield* sql`DELETE FROM event_log WHERE dropped_to = 7`;
+      yield* sql`DELETE FROM partition_owners WHERE partition = 3`;
+      assert.include(yield* refusal, "partition_owners has 31 rows");
+    }).pipe(Effect.provide(TestDatabase.layer)),
+  );
+
+  for (const encoding of ["SQL_ASCII", "LATIN1"]) {
+    it.live(
+      `is refused, and left as it is, with the encoding ${encoding}`,
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* TestDatabase;
+          const context = yield* started(url);
+          yield* (yield* Effect.provide(Database, context)).migrated;
+          const admin = yield* Effect.provide(SqlClient.SqlClient, context);
+          const other = `${new URL(url).pathname.slice(1)}_${encoding.toLowerCase()}`;
+          yield* Effect.acquireRelease(
+            admin`CREATE DATABASE ${admin(other)} ENCODING ${admin.literal(`'${encoding}'`)}
+            LOCALE 'C' TEMPLATE template0`,
+            () =>
+              Effect.ignore(admin`DROP DATABASE ${admin(other)} WITH (FORCE)`),
+          );
+          const there = yield* started(url.replace(/[^/]*$/, other));
+          const database = yield* Effect.provide(Database, there);
+          const { message } = yield* Effect.flip(database.refused);
+          assert.include(message, encoding);
+          assert.include(message, "ENCODING 'UTF8'");
+          const sql = yield* Effect.provide(SqlClient.SqlClient, there);
+          assert.lengthOf(
+            yield* sql`SELECT FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace`,
+            0,
+          );
+        }).pipe(Effect.provide(TestDatabase.layer)),
+    );
+  }
+
   it.live(
     "is waited for when it is away at the start, and again later",
     () =>

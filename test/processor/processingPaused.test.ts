@@ -28,6 +28,7 @@ import { mailboxCapacity } from "../../src/processor/Intake.ts";
 import { OrderProcessor } from "../../src/processor/OrderProcessor.ts";
 import * as PartitionsLocal from "../../src/processor/PartitionsLocal.ts";
 import * as Pause from "../../src/processor/Pause.ts";
+import { UnreadOrders } from "../../src/processor/UnreadOrders.ts";
 
 const newOrder = (name: string): NewOrder => ({
   order_id: OrderId.make(name),
@@ -76,6 +77,7 @@ const instance = (
     Readiness.layer,
     InstanceReports.layer,
   ).pipe(
+    Layer.provide(UnreadOrders.layer),
     Layer.provideMerge(
       OrderProcessor.layer({
         concurrency: 256,
