@@ -9,7 +9,7 @@ import { isOrderId } from "./OrderFinding.ts";
 import type { Kept, Told } from "./OrderMoves.ts";
 import type { ManyQuery, Retried } from "./OrderRepository.ts";
 import { decodeOrder, orderColumns } from "./OrderRow.ts";
-import type { Statements } from "./Statements.ts";
+import { durable, type Statements } from "./Statements.ts";
 
 const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
   order_id,
@@ -62,6 +62,10 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
       ),
     );
 
+  /** Whoever changed nothing is answered by what is stored, or was done. */
+  const orDurable = (rows: ReadonlyArray<unknown>) =>
+    rows.length === 0 ? answer(durable(sql)) : Effect.void;
+
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
@@ -69,6 +73,7 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
           sql`SELECT ${order_id}::text AS order_id`,
           orderColumns,
         ).pipe(
+          Effect.tap(orDurable),
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), decodeOrder),
           ),
@@ -107,6 +112,7 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
     !isOrderId(order_id)
       ? Effect.succeedNone
       : retryAll(sql`SELECT ${order_id}::text AS order_id`, orderColumns).pipe(
+          Effect.tap(orDurable),
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), (row) => ({
               ...retriedIn(row),
