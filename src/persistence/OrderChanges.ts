@@ -10,7 +10,7 @@ import { isOrderId } from "./OrderFinding.ts";
 import type { Kept, Told } from "./OrderMoves.ts";
 import type { ManyQuery, Retried } from "./OrderRepository.ts";
 import { decodeOrder, orderColumns } from "./OrderRow.ts";
-import type { Statements } from "./Statements.ts";
+import { durable, type Statements } from "./Statements.ts";
 
 const retriedIn = ({ item_bytes, order_id, partition }: Retried): Retried => ({
   order_id,
@@ -61,6 +61,10 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
       }),
     );
 
+  /** Whoever changed nothing is answered by what is stored, or was done. */
+  const orDurable = (rows: ReadonlyArray<unknown>) =>
+    rows.length === 0 ? answer(durable(sql)) : Effect.void;
+
   const cancel = Effect.fn("OrderRepository.cancel")((order_id: string) =>
     !isOrderId(order_id)
       ? Effect.succeedNone
@@ -70,6 +74,7 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
             orderColumns,
           ),
         ).pipe(
+          Effect.tap(orDurable),
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), decodeOrder),
           ),
@@ -108,6 +113,7 @@ export const make = (sql: SqlClient.SqlClient, statements: Statements) => {
       : answer(
           retryAll(sql`SELECT ${order_id}::text AS order_id`, orderColumns),
         ).pipe(
+          Effect.tap(orDurable),
           Effect.map(([row]) =>
             Option.map(Option.fromUndefinedOr(row), (row) => ({
               ...retriedIn(row),

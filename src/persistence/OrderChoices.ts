@@ -13,7 +13,7 @@ import type {
   RepositoryUnavailable,
 } from "./OrderRepository.ts";
 import { toDate } from "./OrderRow.ts";
-import type { Statements } from "./Statements.ts";
+import { durable, type Statements } from "./Statements.ts";
 
 /** The most rows that are read by a statement, of each stretch. */
 const rowsMax = 5_000;
@@ -246,6 +246,7 @@ export const make = (sql: SqlClient.SqlClient, { answer }: Statements) => {
           return changed.length;
         }),
       );
+      if (orders.length === 0) yield* answer(durable(sql));
       return {
         orders,
         more: next !== undefined || isLeft,

@@ -19,7 +19,12 @@ import {
   type LargeOrder,
   smallOrderColumns,
 } from "./OrderRow.ts";
-import { isMeanwhile, itemBytesMax, type Statements } from "./Statements.ts";
+import {
+  durably,
+  isMeanwhile,
+  itemBytesMax,
+  type Statements,
+} from "./Statements.ts";
 
 /** An order on its way in, with its items as JSON. */
 export interface Written extends Placing {
@@ -142,12 +147,14 @@ export const make = (
       told: { type: "order.placed" },
     });
 
+  /** What is answered to whoever places it again is as durable as it was then. */
   const findStored = Effect.fnUntraced(function* (
     client: SqlClient.SqlClient,
     order_ids: ReadonlyArray<string>,
   ) {
     const rows = yield* client`
-      SELECT ${client.literal(smallOrderColumns)} FROM orders AS o
+      SELECT ${client.literal(`${smallOrderColumns}, ${durably}`)}
+      FROM orders AS o
       WHERE o.order_id = ANY(${order_ids}::text[])`;
     return rows.map(decodeSmallOrder);
   });
@@ -162,7 +169,7 @@ export const make = (
       client<{ nth: bigint; is_same: boolean }>`
         SELECT given.nth,
           a.digest = order_digest(given.user_id, total_amount, item_ids::json)
-            AS is_same
+            AS is_same, ${client.literal(durably)}
         FROM unnest(
           ${given.map((_) => _.order.order_id)}::text[],
           ${given.map((_) => _.order.user_id)}::text[],

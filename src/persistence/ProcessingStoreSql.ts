@@ -302,6 +302,7 @@ const make = Effect.gen(function* () {
       answer(
         Effect.gen(function* () {
           const isChanged = yield* change(state, actor ?? null);
+          if (!isChanged) yield* Statements.durable(apart);
           // Read anew: who waited for another's change has not seen it.
           return { isChanged, control: yield* control(apart) };
         }),

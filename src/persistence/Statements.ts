@@ -36,6 +36,20 @@ export const byItemBytes: Batching.WeightLimit<{
 /** The most statements of one kind under way at once. */
 const lanes = 2;
 
+/**
+ * SQL that makes a statement wait for the synchronous standbys, if there are
+ * any, with a commit of its own. What the statement reads may be committed on
+ * this server alone: a cancelled wait or a restart of the server shows it early.
+ * Its commit comes later in the WAL, so what was read is as durable then.
+ */
+export const durably = `(SELECT CASE
+  WHEN current_setting('synchronous_standby_names') <> ''
+  THEN pg_logical_emit_message(true, 'order-service', '') END) AS durable_to`;
+
+/** For a change that changed nothing, and is answered from what is stored. */
+export const durable = (sql: SqlClient.SqlClient) =>
+  Effect.asVoid(sql`SELECT ${sql.literal(durably)}`);
+
 /** A statement over many inputs, which answers each in its place. */
 export type Run<In, Out, E = never> = (
   inputs: ReadonlyArray<In>,
@@ -107,6 +121,19 @@ const isDefect = (error: SqlError.SqlError): boolean => {
   }
 };
 
+/**
+ * Whoever waits for this may leave at once. What was begun is interrupted, and
+ * ends later where it must not be cut off.
+ */
+const leavable = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.withFiber(({ context }) =>
+    Effect.callback<A, E>((resume) => {
+      const fiber = Effect.runForkWith(context)(effect);
+      fiber.addObserver(resume);
+      return Effect.sync(() => fiber.interruptUnsafe());
+    }),
+  );
+
 /** How a statement's failure is told. */
 export const answering = Effect.map(
   Database,
@@ -119,7 +146,7 @@ export const answering = Effect.map(
     return (effect) =>
       Effect.andThen(
         database.isMigrated,
-        effect.pipe(
+        leavable(effect).pipe(
           Effect.timeout(statementTimeout),
           Effect.catchTags({
             TimeoutError: unavailable,

@@ -103,7 +103,13 @@ const make = Effect.gen(function* () {
 
   const changed = (
     rows: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>,
-  ) => answer(Effect.map(rows, (rows) => rows.length > 0));
+  ) =>
+    answer(
+      Effect.tap(
+        Effect.map(rows, (rows) => rows.length > 0),
+        (isChanged) => (isChanged ? Effect.void : Statements.durable(apart)),
+      ),
+    );
 
   return SubscriptionStore.of({
     insert: ({ id, place, secret, types, url }) =>

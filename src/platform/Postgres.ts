@@ -2,12 +2,12 @@
  * The PostgreSQL clients, each with connections of its own, so that a stuck
  * statement of one kind holds up none of another (`Connections`).
  */
-import { PgClient } from "@effect/sql-pg";
 import { Context, Effect, Layer, Redacted, Result } from "effect";
 import * as Reactivity from "effect/reactivity/Reactivity";
 import { SqlClient } from "effect/sql";
 import { Connections } from "../persistence/Connections.ts";
 import * as DatabaseUrl from "./DatabaseUrl.ts";
+import * as PostgresClient from "./PostgresClient.ts";
 import * as PostgresHosts from "./PostgresHosts.ts";
 import * as Primary from "./Primary.ts";
 import { type PostgresOptions, StartFailed } from "./Runtime.ts";
@@ -78,29 +78,32 @@ export interface ClientOptions {
 
 type Client = (options: {
   readonly connections: number;
-  readonly settings: Readonly<Record<string, string>>;
+  readonly settings: PostgresClient.Settings;
   readonly multiplex: boolean;
-}) => ReturnType<typeof PgClient.make>;
+}) => ReturnType<typeof PostgresClient.make>;
 
 /** Makes clients of whichever host is the primary when they connect. */
 const clientOf = (
   primary: Primary.Primary,
   { tls }: PostgresHosts.PostgresHosts,
 ): Client => {
+  const sessions: PostgresClient.Sessions = new Map();
   return ({ connections, multiplex, settings }) =>
-    PgClient.make({
-      // Read by the pool for each connection that it makes.
-      get url() {
-        return primary.host().url;
+    PostgresClient.make({
+      pool: {
+        get url() {
+          return primary.host().url;
+        },
+        get ssl() {
+          return tls(primary.host());
+        },
+        stream: primary.connect,
+        maxConnections: connections,
+        multiplex,
+        applicationName: "order-service",
       },
-      get ssl() {
-        return tls(primary.host());
-      },
-      stream: primary.connect,
-      maxConnections: connections,
-      multiplex,
-      applicationName: "order-service",
-      startupParameters: settings,
+      settings,
+      sessions,
     });
 };
 
@@ -139,7 +142,13 @@ const clientsOf = Effect.fnUntraced(function* (
           settings: sessionSettings,
           multiplex: false,
         });
-  return { leases, working, reading, apart };
+  return {
+    leases,
+    // A statement that shares its connection is not cancelled anyway.
+    working: multiplex ? working : working.uncancelled,
+    reading,
+    apart: apart.uncancelled,
+  };
 });
 
 const startFailed = (message: string) =>
