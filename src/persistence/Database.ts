@@ -16,6 +16,7 @@ import {
 import { Migrator, SqlClient } from "effect/sql";
 import { Connections } from "./Connections.ts";
 import { describe } from "./DatabaseFault.ts";
+import * as DetachedStatement from "./DetachedStatement.ts";
 import {
   migrations,
   migrationsTable,
@@ -65,12 +66,15 @@ export class Database extends Context.Service<
       const refused = yield* Deferred.make<never, DatabaseRefused>();
       const tried = yield* Deferred.make<void>();
       let state = "the database has not been reached yet";
-      const { isReadOnly } = yield* Connections;
-      const answers = Effect.tapErrorTag(
-        answersWithin(sql, checkTimeout),
-        "TakesNoChanges",
-        () => isReadOnly,
-      );
+      const { isReadOnly, working } = yield* Connections;
+      // Also on the connections that orders are placed on: they may be silent
+      // where a newer one is not.
+      const clients = new Set([sql, working]);
+      const answers = Effect.forEach(
+        clients,
+        (client) => answersWithin(client, checkTimeout),
+        { concurrency: "unbounded", discard: true },
+      ).pipe(Effect.tapErrorTag("TakesNoChanges", () => isReadOnly));
       const outage = yield* Outage.make(answers);
       const failed = (error: unknown) =>
         describe(error).kind === "read-only"
@@ -158,9 +162,11 @@ class TakesNoChanges extends Schema.TaggedError<TakesNoChanges>()(
 
 /** Fails unless the database answers, and takes changes. */
 const answersWithin = (sql: SqlClient.SqlClient, timeout: Duration.Duration) =>
-  sql<{ is_read_only: boolean }>`
-    SELECT current_setting('transaction_read_only')::boolean AS is_read_only`.pipe(
-    Effect.timeout(timeout),
+  DetachedStatement.within(
+    sql<{ is_read_only: boolean }>`
+      SELECT current_setting('transaction_read_only')::boolean AS is_read_only`,
+    timeout,
+  ).pipe(
     Effect.flatMap(([row]) =>
       row?.is_read_only === true ? new TakesNoChanges() : Effect.void,
     ),
