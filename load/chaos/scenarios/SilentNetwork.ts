@@ -47,7 +47,9 @@ const untilReady = async (stage: Stage, { untilReady }: Seen) => {
   await until("it is ready", () => isReady(stage), readyWaitSeconds).catch(
     () => {},
   );
-  untilReady.push(secondsSince(from));
+  const seconds = secondsSince(from);
+  untilReady.push(seconds);
+  stage.say(`${stage.name}: ready after ${seconds.toFixed(1)} s`);
 };
 
 function* readyInTime(_: unknown, stage: Stage): Iterable<Demand> {
