@@ -7,12 +7,22 @@
  */
 import { connect, createServer, type Socket } from "node:net";
 
+/** Which packets are lost. */
+export type Direction = "to-database" | "from-database" | "both";
+
 export interface PgProxy {
   readonly port: number;
   /** Every byte is so late, in each direction. */
   readonly delay: (millis: number) => void;
   /** Nothing comes through while it is stalled. */
   readonly stall: (isStalled: boolean) => void;
+  /**
+   * Loses all bytes of one direction, or of both. Nothing is lost for good:
+   * the sender repeats them after 0.2 s, 0.4 s, 0.8 s and so on, as TCP does.
+   */
+  readonly lose: (direction: Direction | undefined) => void;
+  /** The database's side of all connections vanishes, and sends no word of it. */
+  readonly vanish: () => void;
   /** While it is shut, connections are ended, those there are and new ones. */
   readonly shut: (isShut: boolean) => void;
   /**
@@ -56,8 +66,22 @@ const textAt = (message: Buffer, from: number) => {
   return { text: message.toString("utf8", from, end), next: end + 1 };
 };
 
+/** The first wait before TCP repeats what was lost; each further one is twice it. */
+const repeatMillis = 200;
+
+/** Before a connection is there, TCP waits longer. */
+const repeatFirstMillis = 1000;
+
+/** TCP waits no longer than that. */
+const repeatMaxMillis = 120_000;
+
 /** Writes to a socket, as late as asked, in order. */
-const makeLane = (to: Socket, lateness: () => number) => {
+const makeLane = (
+  to: Socket,
+  lateness: () => number,
+  isLost: () => boolean,
+) => {
+  let repeat = repeatFirstMillis;
   const waiting: Array<{ readonly due: number; readonly bytes: Buffer }> = [];
   let timer: NodeJS.Timeout | undefined;
   const pump = () => {
@@ -71,6 +95,12 @@ const makeLane = (to: Socket, lateness: () => number) => {
         timer = setTimeout(pump, Math.max(1, Math.min(due - now, 20)));
         return;
       }
+      if (isLost()) {
+        timer = setTimeout(pump, repeat);
+        repeat = Math.min(2 * repeat, repeatMaxMillis);
+        return;
+      }
+      repeat = repeatMillis;
       waiting.shift();
       if (head !== undefined && !to.destroyed) to.write(head.bytes);
     }
@@ -95,6 +125,8 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
   let millis = 0;
   let isStalled = false;
   let isShut = false;
+  let lost: Direction | undefined;
+  const vanishing = new Set<() => void>();
   let toCut: RegExp | undefined;
   let cuts = 0;
   const lateness = () => (isStalled ? Number.POSITIVE_INFINITY : millis);
@@ -105,9 +137,27 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
       return;
     }
     const server = connect(postgresPort, "127.0.0.1");
-    const toServer = makeLane(server, lateness);
-    const toClient = makeLane(client, lateness);
+    let hasVanished = false;
+    const toServer = makeLane(
+      server,
+      lateness,
+      () => lost === "both" || lost === "to-database",
+    );
+    const toClient = makeLane(
+      client,
+      lateness,
+      () => lost === "both" || lost === "from-database",
+    );
+    const vanish = () => {
+      hasVanished = true;
+      sockets.delete(server);
+      server.destroy();
+      toServer.end();
+      toClient.end();
+    };
+    vanishing.add(vanish);
     const destroy = () => {
+      vanishing.delete(vanish);
       for (const socket of [client, server]) {
         sockets.delete(socket);
         socket.destroy();
@@ -118,9 +168,14 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
     for (const socket of [client, server]) {
       sockets.add(socket);
       socket.setNoDelay(true);
-      socket.on("error", destroy);
-      socket.on("close", destroy);
     }
+    client.on("error", destroy);
+    client.on("close", destroy);
+    const end = () => {
+      if (!hasVanished) destroy();
+    };
+    server.on("error", end);
+    server.on("close", end);
 
     /** Of prepared statements, by name. */
     const statements = new Map<string, string>();
@@ -159,6 +214,7 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
     const fromClient = makeFraming();
     let hasStarted = false;
     client.on("data", (chunk: Buffer) => {
+      if (hasVanished) return;
       fromClient.add(chunk);
       while (true) {
         const message = fromClient.next(hasStarted ? typed : untyped);
@@ -204,6 +260,13 @@ export const open = async (postgresPort: number): Promise<PgProxy> => {
     },
     stall: (value) => {
       isStalled = value;
+    },
+    lose: (direction) => {
+      lost = direction;
+    },
+    vanish: () => {
+      for (const vanish of vanishing) vanish();
+      vanishing.clear();
     },
     shut: (value) => {
       isShut = value;

@@ -25,6 +25,10 @@ export interface PlayOptions {
   readonly postgres: Postgres;
   /** How long `receiver-away` keeps the receiver away, if not the usual time. */
   readonly awaySeconds?: number | undefined;
+  /** How long `silent-network` loses packets, if not the usual time. */
+  readonly silentSeconds?: number | undefined;
+  /** How often `database-blink` cuts all connections, if not as usual. */
+  readonly blinks?: number | undefined;
   readonly say: (line: string) => void;
   /** Where to leave what the service wrote. */
   readonly logDir?: string | undefined;
@@ -38,6 +42,12 @@ const afterSeconds = [5, 0.7] as const;
 
 /** How long `receiver-away` keeps the receiver away, full and short. */
 const awaySeconds = [48, 9] as const;
+
+/** How long `silent-network` loses packets, full and short. */
+const silentSeconds = [30, 12] as const;
+
+/** How often `database-blink` cuts all connections, full and short. */
+const blinks = [8, 2] as const;
 
 /** The rate is so much lower in the short form, which has no time to warm up. */
 const shortShare = 3;
@@ -103,12 +113,15 @@ export const play = async (
 ): Promise<Judged> => {
   const startedAt = Date.now();
   const { instances = 1 } = scenario;
+  const form = options.isShort ? 1 : 0;
   const stage = await Stage.open({
     name: scenario.name,
     postgres: options.postgres,
     random: SeededRandom.make(options.seed, scenario.name),
     isShort: options.isShort,
-    awaySeconds: options.awaySeconds ?? awaySeconds[options.isShort ? 1 : 0],
+    awaySeconds: options.awaySeconds ?? awaySeconds[form],
+    silentSeconds: options.silentSeconds ?? silentSeconds[form],
+    blinks: options.blinks ?? blinks[form],
     instances,
     isProxied: scenario.isProxied ?? false,
     settings: scenario.settings ?? {},

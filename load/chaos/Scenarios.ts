@@ -7,6 +7,7 @@ import * as NetworkFaults from "./scenarios/NetworkFaults.ts";
 import { overload } from "./scenarios/Overload.ts";
 import * as ReceiverFaults from "./scenarios/ReceiverFaults.ts";
 import * as ServiceFaults from "./scenarios/ServiceFaults.ts";
+import { databaseBlink, silentNetwork } from "./scenarios/SilentNetwork.ts";
 import { stuckRow } from "./scenarios/StuckRow.ts";
 import { twins } from "./scenarios/Twins.ts";
 
@@ -19,6 +20,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   DatabaseFaults.poolExhaustion,
   NetworkFaults.commitCut,
   NetworkFaults.slowNetwork,
+  databaseBlink,
+  silentNetwork,
   ServiceFaults.freeze,
   ReceiverFaults.poison,
   ReceiverFaults.receiverDown,

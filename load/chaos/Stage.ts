@@ -23,6 +23,10 @@ export interface StageOptions {
   readonly isShort: boolean;
   /** How long `receiver-away` keeps the receiver away. */
   readonly awaySeconds: number;
+  /** How long `silent-network` loses packets, each time. */
+  readonly silentSeconds: number;
+  /** How often `database-blink` cuts all connections. */
+  readonly blinks: number;
   /** How many instances share the database. */
   readonly instances: number;
   /** Whether instances reach the database each through a `PgProxy`. */

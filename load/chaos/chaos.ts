@@ -19,6 +19,8 @@ that must hold did not.
   --short      a short form of each: some two minutes in all
   --seed N     replays the faults of a run (default: a new one, told first)
   --away N     seconds that receiver-away keeps the receiver away (48; 9 short)
+  --silent N   seconds that silent-network loses packets, each time (30; 12 short)
+  --blinks N   times that database-blink cuts all connections (8; 2 short)
   --rate N     orders a second from outside, instead of the scenario's own
   --json FILE  writes all figures as JSON
   --verbose    tells of every fault
@@ -42,6 +44,8 @@ const { positionals, values } = parseArgs({
     short: { type: "boolean", default: false },
     seed: { type: "string" },
     away: { type: "string" },
+    silent: { type: "string" },
+    blinks: { type: "string" },
     rate: { type: "string" },
     json: { type: "string" },
     logs: { type: "string" },
@@ -49,6 +53,10 @@ const { positionals, values } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
+
+/** An option that is a number, if it was given. */
+const numberOf = (name: "away" | "silent" | "blinks" | "rate") =>
+  values[name] === undefined ? undefined : Number(values[name]);
 
 /** Scenarios one after the other, on a PostgreSQL of their own. */
 const playAll = async (
@@ -63,8 +71,9 @@ const playAll = async (
       const played = await play(scenario, {
         ...options,
         postgres,
-        awaySeconds:
-          values.away === undefined ? undefined : Number(values.away),
+        awaySeconds: numberOf("away"),
+        silentSeconds: numberOf("silent"),
+        blinks: numberOf("blinks"),
         logDir: values.logs,
         say: (line) => {
           if (values.verbose) process.stderr.write(`${line}\n`);
@@ -87,7 +96,7 @@ const main = async (): Promise<number> => {
     ...(unknown.length > 0
       ? [`There is no scenario ${unknown.join(", ")}.`]
       : []),
-    ...(["seed", "away", "rate"] as const)
+    ...(["seed", "away", "silent", "blinks", "rate"] as const)
       .filter(
         (name) => values[name] !== undefined && !(Number(values[name]) > 0),
       )
@@ -106,7 +115,7 @@ const main = async (): Promise<number> => {
     )
     .map((scenario) => ({
       ...scenario,
-      rate: Number(values.rate ?? scenario.rate),
+      rate: numberOf("rate") ?? scenario.rate,
     }));
   process.stdout.write(
     `${chosen.length} scenarios, seed ${seed}${isShort ? ", short form" : ""}\n`,

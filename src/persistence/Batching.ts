@@ -15,9 +15,10 @@
  * array instead, taking an order in takes 0.8 of the CPU.
  */
 import {
-  type Cause,
+  Cause,
   Clock,
-  type Context,
+  Context,
+  Duration,
   Effect,
   Exit,
   type Fiber,
@@ -40,6 +41,13 @@ export class Refused<E> {
   }
 }
 
+/** How long a caller waits, for a run and for its answer together. */
+export interface WaitLimit<E> {
+  readonly duration: Duration.Duration;
+  /** What a caller hears that waited so long. */
+  readonly error: () => E;
+}
+
 export interface BatchingOptions<In, Out, E> {
   /** Names the span of a run. */
   readonly name: string;
@@ -48,6 +56,7 @@ export interface BatchingOptions<In, Out, E> {
   readonly weight?: WeightLimit<In> | undefined;
   /** The most runs under way at once. */
   readonly lanes: number;
+  readonly waitLimit?: WaitLimit<E> | undefined;
   /** Answers all inputs, in their order. */
   readonly run: (
     inputs: ReadonlyArray<In>,
@@ -73,6 +82,8 @@ export interface Batching<In, Out, E> {
 interface Call<In, Out, E> {
   readonly inputs: ReadonlyArray<In>;
   readonly context: Context.Context<never>;
+  /** When it was made, in milliseconds. */
+  readonly since: number;
   readonly answer: (answers: ReadonlyArray<Out | Refused<E>>) => void;
   readonly fail: (cause: Cause.Cause<E>) => void;
   /** The run that answers it; none while it waits. */
@@ -95,11 +106,15 @@ export const make = <In, Out, E>({
   name,
   run,
   size,
+  waitLimit,
   weight,
 }: BatchingOptions<In, Out, E>): Batching<In, Out, E> => {
   let waiting: Array<Call<In, Out, E>> = [];
   let lanesTaken = 0;
   let isGathering = false;
+  /** All calls without an answer, the oldest first; none without `waitLimit`. */
+  const open = new Set<Call<In, Out, E>>();
+  let isExpiring = false;
 
   /** A span notes where it was made, which costs as much as ten calls. */
   const spanned = <A>(effect: Effect.Effect<A, E>, inputs: number) =>
@@ -206,6 +221,33 @@ export const make = <In, Out, E>({
     if (call.run.callers === 0) call.run.fiber.interruptUnsafe();
   };
 
+  /**
+   * Answers callers that waited too long. One fiber sleeps for the oldest of
+   * them, because a timeout for each costs a fiber for each. Their run goes on:
+   * its statement was sent, and may be committing.
+   */
+  const expire = ({ duration, error }: WaitLimit<E>) =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock;
+      for (const call of open) {
+        const until = call.since + Duration.toMillis(duration);
+        const left = until - clock.currentTimeMillisUnsafe();
+        if (left > 0) yield* Effect.sleep(left);
+        if (!open.delete(call)) continue;
+        if (call.run === undefined) leave(call);
+        call.fail(Cause.fail(error()));
+      }
+      isExpiring = false;
+    });
+
+  const watch = (call: Call<In, Out, E>) => {
+    if (waitLimit === undefined) return;
+    open.add(call);
+    if (isExpiring) return;
+    isExpiring = true;
+    Effect.runForkWith(call.context)(expire(waitLimit));
+  };
+
   const ask = <A>(
     inputs: ReadonlyArray<In>,
     read: (answers: ReadonlyArray<Out | Refused<E>>) => Effect.Effect<A, E>,
@@ -215,13 +257,27 @@ export const make = <In, Out, E>({
         const call: Call<In, Out, E> = {
           inputs,
           context: fiber.context,
-          answer: (answers) => resume(read(answers)),
-          fail: (cause) => resume(Exit.failCause(cause)),
+          since: Context.get(
+            fiber.context,
+            Clock.Clock,
+          ).currentTimeMillisUnsafe(),
+          answer: (answers) => {
+            open.delete(call);
+            resume(read(answers));
+          },
+          fail: (cause) => {
+            open.delete(call);
+            resume(Exit.failCause(cause));
+          },
           run: undefined,
         };
         waiting.push(call);
         gather();
-        return Effect.sync(() => leave(call));
+        watch(call);
+        return Effect.sync(() => {
+          open.delete(call);
+          leave(call);
+        });
       }),
     );
 

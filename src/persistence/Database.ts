@@ -16,6 +16,7 @@ import {
 import { Migrator, SqlClient } from "effect/sql";
 import { Connections } from "./Connections.ts";
 import { describe } from "./DatabaseFault.ts";
+import * as DetachedStatement from "./DetachedStatement.ts";
 import {
   migrations,
   migrationsTable,
@@ -72,12 +73,19 @@ export class Database extends Context.Service<
       const refused = yield* Deferred.make<never, DatabaseRefused>();
       const tried = yield* Deferred.make<void>();
       let state = "the database has not been reached yet";
-      const { isReadOnly, loginHint } = yield* Connections;
+      const { isReadOnly, loginHint, working } = yield* Connections;
       const explained = <E>(cause: E) =>
         loginHint !== undefined && describe(cause).isLogin
           ? new LoginRefused({ message: loginHint, cause })
           : cause;
-      const answers = answersWithin(sql, checkTimeout).pipe(
+      // Also on the connections that orders are placed on: they may be silent
+      // where a newer one is not.
+      const clients = new Set([sql, working]);
+      const answers = Effect.forEach(
+        clients,
+        (client) => answersWithin(client, checkTimeout),
+        { concurrency: "unbounded", discard: true },
+      ).pipe(
         Effect.tapErrorTag("TakesNoChanges", () => isReadOnly),
         Effect.mapError(explained),
       );
@@ -168,9 +176,11 @@ class TakesNoChanges extends Schema.TaggedError<TakesNoChanges>()(
 
 /** Fails unless the database answers, and takes changes. */
 const answersWithin = (sql: SqlClient.SqlClient, timeout: Duration.Duration) =>
-  sql<{ is_read_only: boolean }>`
-    SELECT current_setting('transaction_read_only')::boolean AS is_read_only`.pipe(
-    Effect.timeout(timeout),
+  DetachedStatement.within(
+    sql<{ is_read_only: boolean }>`
+      SELECT current_setting('transaction_read_only')::boolean AS is_read_only`,
+    timeout,
+  ).pipe(
     Effect.flatMap(([row]) =>
       row?.is_read_only === true ? new TakesNoChanges() : Effect.void,
     ),

@@ -15,7 +15,6 @@ import {
   Deferred,
   Duration,
   Effect,
-  Fiber,
   Layer,
   Option,
   Schedule,
@@ -23,6 +22,7 @@ import {
   Scope,
 } from "effect";
 import { SqlClient, type SqlError } from "effect/sql";
+import * as DetachedStatement from "./DetachedStatement.ts";
 
 /**
  * How long after its last sign of life an instance is taken for dead: for its
@@ -107,12 +107,7 @@ type SessionError = SqlError.SqlError | Cause.TimeoutError;
 
 /** What takes too long is left to itself: its connection may answer no more. */
 const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.flatMap(Effect.forkDetach(effect), (fiber) =>
-    Fiber.join(fiber).pipe(
-      Effect.timeout(renewInterval),
-      Effect.onError(() => Effect.forkDetach(Fiber.interrupt(fiber))),
-    ),
-  );
+  DetachedStatement.within(effect, renewInterval);
 
 const openSession = Effect.fnUntraced(function* (name: string) {
   const sql = yield* SqlClient.SqlClient;

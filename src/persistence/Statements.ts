@@ -2,7 +2,7 @@
  * How statements are run: shared by those who ask at the same time, ended in
  * time, and their failures read once, for all.
  */
-import { type Cause, Duration, Effect } from "effect";
+import { Cause, Duration, Effect } from "effect";
 import type { SqlClient, SqlError } from "effect/sql";
 import * as Batching from "./Batching.ts";
 import { Connections } from "./Connections.ts";
@@ -15,6 +15,15 @@ import { RepositoryUnavailable } from "./OrderRepository.ts";
 
 /** How long a caller waits for a statement before it hears "unavailable". */
 const statementTimeout = Duration.seconds(10);
+
+/** The wait for a lane counts, too: a caller waits no longer than that. */
+const waitLimit: Batching.WaitLimit<RepositoryUnavailable> = {
+  duration: statementTimeout,
+  error: () =>
+    new RepositoryUnavailable({
+      reason: describe(new Cause.TimeoutError()).reason,
+    }),
+};
 
 /** The most callers that one statement answers. */
 const batchSize = 500;
@@ -185,6 +194,7 @@ export const make = Effect.fnUntraced(function* (moving: Moving) {
       size: batchSize,
       lanes,
       weight,
+      waitLimit,
       run: (inputs) =>
         answer(isHeavy(inputs) ? alone(run(inputs)) : run(inputs)),
     });

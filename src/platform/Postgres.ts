@@ -107,20 +107,42 @@ const clientOf = (
     });
 };
 
+/**
+ * The leases' client. A connection that is reserved comes from a pool of its
+ * own, because the cluster reserves one and never returns it. In one pool with
+ * the statements it could take the last live connection: the pool (effect
+ * 4.1.0) counts a connection that could not be made, while statements wait.
+ */
+const leasesOf = Effect.fnUntraced(function* (
+  client: Client,
+  statements: PostgresClient.PostgresClient,
+) {
+  const { reserve } = yield* client({
+    connections: 1,
+    settings: sessionSettings,
+    multiplex: false,
+  });
+  return new Proxy(statements, {
+    get: (target, key) =>
+      key === "reserve" ? reserve : Reflect.get(target, key),
+  });
+});
+
 /** The clients of each kind, as many as there are connections for. */
 const clientsOf = Effect.fnUntraced(function* (
   client: Client,
   shares: Shares,
   { multiplex }: ClientOptions,
 ) {
-  const leases = yield* client({
-    connections: shares.leases,
+  const statements = yield* client({
+    connections: shares.leases - 1,
     settings: sessionSettings,
     multiplex: multiplex && shares.working === 0,
   });
+  const leases = yield* leasesOf(client, statements);
   const working =
     shares.working === 0
-      ? leases
+      ? statements
       : yield* client({
           connections: shares.working,
           settings: workingSettings,
@@ -172,6 +194,7 @@ export const layer = (
             (host) => address.encryption(host)._tag === "IfOffered",
           ),
         ask: hosts.ask,
+        isAtWork: hosts.isAtWork,
       });
       const shares = sharesOf(poolSize);
       const { leases, ...clients } = yield* Effect.mapError(

@@ -3,6 +3,8 @@ import * as Net from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { PgConnection } from "@effect/sql-pg";
 import { Duration, Effect, Schema } from "effect";
+import { describe } from "../persistence/DatabaseFault.ts";
+import * as DetachedStatement from "../persistence/DetachedStatement.ts";
 import { type DatabaseUrl, type Host, isLoopback } from "./DatabaseUrl.ts";
 import type { Role } from "./Primary.ts";
 
@@ -13,12 +15,26 @@ export interface PostgresHosts {
   /** How a host is spoken to, as far as is known: TLS, or plain text. */
   readonly tls: (host: Host) => ConnectionOptions | false;
   readonly ask: (host: Host) => Effect.Effect<Role, unknown>;
+  /**
+   * Whether a session of this service works on a statement for long, or waits
+   * for a standby. Fails with no error: a host that cannot be asked does not.
+   */
+  readonly isAtWork: (host: Host) => Effect.Effect<boolean>;
 }
 
 class DoesNotAnswer extends Schema.TaggedError<DoesNotAnswer>()(
   "DoesNotAnswer",
   {},
 ) {}
+
+/** One that waits for its client is not at work: the network is at fault. */
+const atWork = `SELECT EXISTS (
+  SELECT FROM pg_stat_activity
+  WHERE application_name = 'order-service' AND usename = current_user
+    AND datname = current_database() AND pid <> pg_backend_pid()
+    AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'
+    AND query_start < clock_timestamp() - interval '5 seconds'
+) AS answer`;
 
 /** PostgreSQL's `SSLRequest`: the answer is `S`, for TLS, or another letter. */
 const sslRequest = Uint8Array.of(0, 0, 0, 8, 4, 210, 22, 47);
@@ -68,21 +84,30 @@ export const make = ({ encryption, hosts }: DatabaseUrl) =>
       }
     });
 
+    const question = (host: Host, text: string) =>
+      DetachedStatement.within(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const connection = yield* PgConnection.make({
+              url: host.url,
+              ssl: tls(host),
+              applicationName: "order-service",
+            });
+            const { rows } = yield* connection.query(text, []);
+            return rows[0]?.answer;
+          }),
+        ),
+        askTimeout,
+      );
+
     const askForRole = (host: Host) =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const connection = yield* PgConnection.make({
-            url: host.url,
-            ssl: tls(host),
-            applicationName: "order-service",
-          });
-          const { rows } = yield* connection.query(
-            "SELECT current_setting('transaction_read_only') AS read_only",
-            [],
-          );
-          return rows[0]?.read_only === "off" ? "primary" : "read-only";
-        }),
-      ).pipe(Effect.timeout(askTimeout));
+      Effect.map(
+        question(
+          host,
+          "SELECT current_setting('transaction_read_only') AS answer",
+        ),
+        (readOnly) => (readOnly === "off" ? "primary" : "read-only"),
+      );
 
     return {
       tls,
@@ -90,5 +115,13 @@ export const make = ({ encryption, hosts }: DatabaseUrl) =>
         encryption(host)._tag === "IfOffered"
           ? Effect.andThen(askForTls(host), askForRole(host))
           : askForRole(host),
+      isAtWork: (host) =>
+        question(host, atWork).pipe(
+          Effect.map((isAtWork) => isAtWork === true),
+          // A server without room for one more session does answer.
+          Effect.catch((error) =>
+            Effect.succeed(describe(error).reason.includes("53300")),
+          ),
+        ),
     } satisfies PostgresHosts;
   });

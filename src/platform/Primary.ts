@@ -6,7 +6,7 @@
  */
 import * as Net from "node:net";
 import type { Duplex } from "node:stream";
-import { Duration, Effect, Queue, type Scope } from "effect";
+import { Clock, Duration, Effect, Queue, type Scope } from "effect";
 import type { Host } from "./DatabaseUrl.ts";
 
 /** What a host answers to who looks for the primary. */
@@ -17,6 +17,12 @@ const lookInterval = Duration.seconds(1);
 
 /** How long the start waits for a primary to be found. */
 const firstLookTimeout = Duration.seconds(5);
+
+/** How often the bytes of every connection are looked at. */
+const silenceCheckInterval = Duration.seconds(1);
+
+/** A connection that owes an answer for so long is taken for dead. */
+const silenceMax = Duration.seconds(10);
 
 /** As long as `Net` leaves an idle connection before it asks for its end. */
 const keepAliveMillis = 30_000;
@@ -36,11 +42,44 @@ export interface PrimaryOptions {
   readonly isLookedForFirst: boolean;
   /** Asks a host what it is; fails, soon, if it does not answer. */
   readonly ask: (host: Host) => Effect.Effect<Role, unknown>;
+  /** Whether a host works on a statement of this service that takes long. */
+  readonly isAtWork: (host: Host) => Effect.Effect<boolean>;
 }
+
+/** What a connection had read and written, when it last read. */
+interface Traffic {
+  read: number;
+  written: number;
+  /** Since when it has written and read nothing. */
+  silentSince: number | undefined;
+}
+
+/**
+ * Finds connections that have written since they last read, and have read
+ * nothing for `silenceMax`. TCP repeats lost bytes after ever longer waits: a
+ * connection that was silent for 30 s may stay silent for 20 s more.
+ */
+const makeSilenceCheck = (sockets: ReadonlySet<Net.Socket>) => {
+  const traffic = new WeakMap<Net.Socket, Traffic>();
+  return Effect.map(Clock.currentTimeMillis, (now) =>
+    [...sockets].filter((socket) => {
+      const { bytesRead: read, bytesWritten: written } = socket;
+      const last = traffic.get(socket);
+      if (last === undefined || last.read !== read) {
+        traffic.set(socket, { read, written, silentSince: undefined });
+        return false;
+      }
+      if (written === last.written) return false;
+      last.silentSince ??= now;
+      return now - last.silentSince >= Duration.toMillis(silenceMax);
+    }),
+  );
+};
 
 export const make = Effect.fnUntraced(function* ({
   ask,
   hosts,
+  isAtWork,
   isLookedForFirst,
 }: PrimaryOptions): Effect.fn.Return<Primary, never, Scope.Scope> {
   const nudges = yield* Queue.sliding<void>(1);
@@ -86,6 +125,29 @@ export const make = Effect.fnUntraced(function* ({
   }
   yield* Queue.take(nudges).pipe(
     Effect.andThen(look),
+    Effect.forever,
+    Effect.forkScoped,
+  );
+
+  /**
+   * A server that works on a long statement, or waits for its standby, is
+   * silent, too. Closing its connections would leave it with more and more
+   * sessions, because each goes on until its statement ends.
+   */
+  const silentSockets = makeSilenceCheck(sockets);
+  const endSilent = Effect.flatMap(silentSockets, (silent) =>
+    silent.length === 0
+      ? Effect.void
+      : Effect.flatMap(isAtWork(current), (isAtWork) =>
+          isAtWork
+            ? Effect.void
+            : Effect.sync(() => {
+                for (const socket of silent) socket.destroy();
+              }),
+        ),
+  );
+  yield* Effect.sleep(silenceCheckInterval).pipe(
+    Effect.andThen(endSilent),
     Effect.forever,
     Effect.forkScoped,
   );

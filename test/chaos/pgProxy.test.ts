@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import * as PgProxy from "../../load/chaos/PgProxy.ts";
 import * as Postgres from "../../load/chaos/Postgres.ts";
+import { until } from "../support/serviceProcess.ts";
 
 let postgres: Postgres.Postgres;
 let proxy: PgProxy.PgProxy;
@@ -81,6 +82,33 @@ describe("PgProxy", () => {
     proxy.stall(false);
     await answer;
     await client.end();
+  });
+
+  it("repeats what was lost after ever longer waits, and forgets who vanished", async () => {
+    const client = await connect();
+    await client.query("SELECT 1");
+    proxy.lose("from-database");
+    let isAnswered = false;
+    const answer = client
+      .query("INSERT INTO kept VALUES ($1)", [9])
+      .then(() => {
+        isAnswered = true;
+      });
+    // It was done, and only its answer is lost.
+    await until("it is kept", async () => (await kept()).includes(9));
+    assert.isFalse(isAnswered);
+    proxy.lose(undefined);
+    await answer;
+
+    proxy.vanish();
+    client.on("error", () => {});
+    const silent = outcomeOf(client.query("SELECT 1"));
+    const next = await connect();
+    assert.strictEqual(await outcomeOf(next.query("SELECT 1")), "answered");
+    await next.end();
+    proxy.shut(true);
+    proxy.shut(false);
+    assert.strictEqual(await silent, "cut off");
   });
 
   it("lets nobody through while it is shut", async () => {

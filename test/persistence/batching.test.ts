@@ -3,12 +3,14 @@ import {
   Cause,
   Clock,
   Deferred,
+  Duration,
   Effect,
   Exit,
   Fiber,
   Queue,
   Result,
 } from "effect";
+import { TestClock } from "effect/testing";
 import * as Batching from "../../src/persistence/Batching.ts";
 
 /** A run that waits to be told what comes of it. */
@@ -24,7 +26,7 @@ interface Run {
 const make = (
   options: Pick<
     Batching.BatchingOptions<number, string, string>,
-    "size" | "lanes" | "weight"
+    "size" | "lanes" | "weight" | "waitLimit"
   >,
 ) =>
   Effect.map(Queue.unbounded<Run>(), (runs) => {
@@ -143,6 +145,34 @@ describe("batching", () => {
         Array.from({ length: 100 }, (_, index) => index),
       );
       assert.isBelow((yield* Queue.take(runs)).inputs.length, 10);
+    }),
+  );
+
+  it.effect("counts the wait for a lane as waiting", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* make({
+        lanes: 1,
+        size: 10,
+        waitLimit: { duration: Duration.seconds(10), error: () => "too late" },
+      });
+      const first = yield* fork(ask, 1);
+      const run = yield* Queue.take(runs);
+      yield* TestClock.adjust(Duration.seconds(4));
+      const second = yield* fork(ask, 2);
+      yield* TestClock.adjust(Duration.seconds(6));
+      assert.strictEqual(yield* Effect.flip(Fiber.join(first)), "too late");
+      // It waits for the lane of a statement that was sent, and goes on.
+      yield* TestClock.adjust(Duration.seconds(3));
+      assert.isUndefined(second.pollUnsafe());
+      yield* TestClock.adjust(Duration.seconds(1));
+      assert.strictEqual(yield* Effect.flip(Fiber.join(second)), "too late");
+      yield* run.end(answers([1]));
+      // The lane is free, and nobody is answered for those who gave up.
+      const third = yield* fork(ask, 3);
+      const next = yield* Queue.take(runs);
+      assert.deepStrictEqual(next.inputs, [3]);
+      yield* next.end(answers([3]));
+      assert.strictEqual(yield* Fiber.join(third), "answer 3");
     }),
   );
 

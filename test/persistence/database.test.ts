@@ -3,9 +3,20 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
-import { Context, Effect, Exit, Layer, Logger, Option, Redacted } from "effect";
+import {
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Logger,
+  Option,
+  Redacted,
+} from "effect";
 import { SqlClient } from "effect/sql";
+import * as PgProxy from "../../load/chaos/PgProxy.ts";
 import { Partition } from "../../src/domain/Partition.ts";
+import { Connections } from "../../src/persistence/Connections.ts";
 import {
   Database,
   type DatabaseRefused,
@@ -116,6 +127,22 @@ describe("the schema", () => {
   );
 });
 
+describe("the leases' client", () => {
+  it.live("keeps a connection for statements, whatever is reserved", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      const context = yield* Layer.build(
+        Postgres.layer({ url: Redacted.make(url), poolSize: 5 }),
+      );
+      const sql = Context.get(context, SqlClient.SqlClient);
+      yield* sql.reserve;
+      yield* Effect.forkScoped(sql.reserve, { startImmediately: true });
+      yield* sql`SELECT 1`;
+      yield* sql.withTransaction(sql`SELECT 1`);
+    }).pipe(Effect.provide(TestDatabase.layer)),
+  );
+});
+
 describe("the database", () => {
   it.live("is refused when it was moved in part, or into another", () =>
     Effect.gen(function* () {
@@ -165,6 +192,44 @@ describe("the database", () => {
         }).pipe(Effect.provide(TestDatabase.layer)),
     );
   }
+
+  it.live(
+    "is silent: readiness says so in 2 s, and its connections end after 10 s",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* TestDatabase;
+        const database = new URL(url);
+        const proxy = yield* Effect.acquireRelease(
+          Effect.promise(() => PgProxy.open(Number(database.port))),
+          (proxy) => Effect.promise(() => proxy.close()),
+        );
+        database.port = String(proxy.port);
+        const context = yield* Layer.build(
+          Database.layer.pipe(
+            Layer.provideMerge(
+              Postgres.layer({
+                url: Redacted.make(database.href),
+                poolSize: 5,
+              }),
+            ),
+          ),
+        );
+        const { check, migrated } = Context.get(context, Database);
+        const { working } = Context.get(context, Connections);
+        yield* migrated;
+        yield* check;
+        proxy.vanish();
+        const [took] = yield* Effect.timed(Effect.flip(check));
+        assert.isBelow(Duration.toSeconds(took), 4);
+        // A shared connection is not interrupted: only its end ends this.
+        const [lasted] = yield* Effect.timed(
+          Effect.flip(working`SELECT pg_backend_pid()`),
+        );
+        assert.isBelow(Duration.toSeconds(lasted), 14);
+        yield* Effect.promise(() => until("it answers", succeeds(check)));
+      }).pipe(Effect.provide(TestDatabase.layer)),
+    60_000,
+  );
 
   it.live(
     "is waited for when it is away at the start, and again later",
