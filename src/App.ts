@@ -9,6 +9,7 @@ import { Access } from "./access/Access.ts";
 import * as FirstKey from "./access/FirstKey.ts";
 import { Keys } from "./access/Keys.ts";
 import * as ConsolePage from "./console/ConsolePage.ts";
+import { diskFault } from "./domain/DiskFault.ts";
 import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
@@ -298,9 +299,9 @@ const archiving = (
       const files = yield* ArchiveFiles.make(archiveDir);
       yield* Effect.mapError(
         files.check,
-        ({ message }) =>
+        (error) =>
           new StartFailed({
-            message: `ARCHIVE_DIR ${archiveDir} takes no files: make it a directory that this user may write to (${message}).`,
+            message: `ARCHIVE_DIR ${archiveDir} takes no files: ${diskFault(error) ?? error.message}. Start again after that; no order has left the table.`,
           }),
       );
       return OrderArchiving.layer({ retention, files });

@@ -21,6 +21,7 @@ import {
   type PlatformError,
   Result,
 } from "effect";
+import { diskFault } from "../domain/DiskFault.ts";
 import type { Partition } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
 import { type ArchiveFile, OrderArchive } from "../persistence/OrderArchive.ts";
@@ -249,7 +250,7 @@ const againAfterFiles = Effect.sync((): Again => {
     if (now - toldAt < Duration.toMillis(tellInterval)) return;
     toldAt = now;
     yield* Effect.logError(
-      "orders cannot be written to ARCHIVE_DIR, and stay in the table until they can",
+      `orders cannot be written to ARCHIVE_DIR, and stay in the table until they can: ${diskFault(error) ?? error.message}`,
       error.message,
     );
   });
