@@ -59,6 +59,7 @@ import * as PartitionsCluster from "./processor/PartitionsCluster.ts";
 import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import * as Pause from "./processor/Pause.ts";
 import * as ReceiverState from "./processor/ReceiverState.ts";
+import * as Upkeep from "./processor/Upkeep.ts";
 import type { BadSecret } from "./processor/WebhookSignature.ts";
 
 /** Who this process is, among those on one database. */
@@ -172,7 +173,9 @@ const layer = <E>(
     },
   }).pipe(
     Layer.provide(work.layer),
-    Layer.provideMerge(Layer.merge(Pause.layer, ReceiverState.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(Pause.layer, ReceiverState.layer, Upkeep.layer),
+    ),
   );
 
   const thisInstance = Layer.succeed(ThisInstance, nameOf(identity));

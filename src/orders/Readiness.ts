@@ -3,13 +3,18 @@ import { Context, Effect, Layer, Ref } from "effect";
 import type { Partition } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
 import { OrderProcessor } from "../processor/OrderProcessor.ts";
+import { Upkeep } from "../processor/Upkeep.ts";
 
 export class Readiness extends Context.Service<
   Readiness,
   {
     /** Fails with the reason, in words. */
     readonly check: Effect.Effect<
-      { readonly partitions: ReadonlyArray<Partition> },
+      {
+        readonly partitions: ReadonlyArray<Partition>;
+        /** Upkeep that has not succeeded for long, in words: no reason to stop traffic. */
+        readonly upkeep: ReadonlyArray<string>;
+      },
       string
     >;
     /** From now on not ready: the instance is about to stop. */
@@ -22,6 +27,7 @@ export class Readiness extends Context.Service<
     Effect.gen(function* () {
       const database = yield* Database;
       const processor = yield* OrderProcessor;
+      const upkeep = yield* Upkeep;
       const draining = yield* Ref.make(false);
 
       const check = Effect.gen(function* () {
@@ -43,7 +49,8 @@ export class Readiness extends Context.Service<
         if (owned.length === 0) {
           return yield* Effect.fail("no partition is worked on here yet");
         }
-        return { partitions: owned };
+        const overdue = yield* upkeep.overdue;
+        return { partitions: owned, upkeep: overdue.map(({ text }) => text) };
       });
 
       return Readiness.of({
