@@ -30,7 +30,7 @@ export const layer = (retention: Duration.Duration) =>
         onSuccess: () => upkeep.succeeded("event_days"),
         onFailure: (cause) => upkeep.failed("event_days", cause),
       });
-      const look = Effect.ignore(
+      const look = Effect.ignoreCause(
         Effect.flatMap(log.heldUpSeconds, (seconds) =>
           Metric.update(heldUp, seconds),
         ),

@@ -16,6 +16,7 @@ import {
 import { Migrator, SqlClient } from "effect/sql";
 import { Connections } from "./Connections.ts";
 import { describe } from "./DatabaseFault.ts";
+import * as DiskRoom from "./DiskRoom.ts";
 import {
   migrations,
   migrationsTable,
@@ -49,7 +50,7 @@ export class Database extends Context.Service<
     readonly migrated: Effect.Effect<void>;
     /** Fails at once while the schema is not known to be in place. */
     readonly isMigrated: Effect.Effect<void, RepositoryUnavailable>;
-    /** Asks the database whether it answers. */
+    /** Asks the database whether it answers, and its disk takes writes. */
     readonly check: Effect.Effect<void, RepositoryUnavailable>;
     /** Tells the log, in few lines, what somebody asked the database in vain. */
     readonly failed: Outage.Outage["failed"];
@@ -72,10 +73,14 @@ export class Database extends Context.Service<
         () => isReadOnly,
       );
       const outage = yield* Outage.make(answers);
+      const room = yield* DiskRoom.make;
       const failed = (error: unknown) =>
-        describe(error).kind === "read-only"
-          ? Effect.andThen(isReadOnly, outage.failed(error))
-          : outage.failed(error);
+        Effect.andThen(
+          room.failed(error),
+          describe(error).kind === "read-only"
+            ? Effect.andThen(isReadOnly, outage.failed(error))
+            : outage.failed(error),
+        );
 
       yield* migrate.pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
@@ -122,11 +127,17 @@ export class Database extends Context.Service<
         isMigrated,
         check: Effect.andThen(
           isMigrated,
-          Effect.catch(answers, (error) =>
-            Effect.andThen(
-              failed(error),
-              new RepositoryUnavailable({ reason: describe(error).reason }),
-            ),
+          Effect.catch(
+            Effect.andThen(answers, Effect.timeout(room.check, checkTimeout)),
+            (error) =>
+              error instanceof RepositoryUnavailable
+                ? error
+                : Effect.andThen(
+                    failed(error),
+                    new RepositoryUnavailable({
+                      reason: describe(error).reason,
+                    }),
+                  ),
           ),
         ),
         failed,
