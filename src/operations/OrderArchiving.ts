@@ -221,8 +221,8 @@ const make = (
     const again = yield* againAfterFiles(upkeep);
     while (true) {
       // Whether what was asked for last has happened is known by who claims.
-      yield* Effect.catchCause(hold(again), (cause) =>
-        upkeep.failed("archive", cause),
+      yield* Effect.catchTag(hold(again), "RepositoryUnavailable", (error) =>
+        upkeep.failed("archive", Cause.fail(error)),
       );
       yield* Effect.sleep(waitAgain);
     }

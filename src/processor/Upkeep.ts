@@ -56,7 +56,8 @@ const upkeepKinds = Object.keys(kinds) as ReadonlyArray<UpkeepKind>;
 /** How often the metric and the log are brought up to date. */
 const checkInterval = Duration.seconds(10);
 
-const overdueSeconds = Metric.gauge("upkeep_overdue_seconds", {
+/** Read by the test, too. */
+export const overdueSeconds = Metric.gauge("upkeep_overdue_seconds", {
   description:
     "Since a kind of upkeep last succeeded, where that is too long ago; 0: it is on time, or done elsewhere.",
 });
@@ -121,7 +122,7 @@ export const make = (): Upkeep => {
     succeeded: begin,
     failed: Effect.fnUntraced(function* (kind, cause) {
       const state = states.get(kind);
-      if (state === undefined) return;
+      if (state === undefined || Cause.hasInterruptsOnly(cause)) return;
       const error = Cause.squash(cause);
       // That the database is away others log (`persistence/Outage`).
       if (
