@@ -13,6 +13,9 @@
  * as clocks may be wrong, is in `order_events_other`. `event_log` says up to
  * which number records were dropped.
  *
+ * Every table has a primary key, also `event_log` with its one row. Without one
+ * PostgreSQL refuses to change or delete rows of a table that is published.
+ *
  * `order_history` has what an order's row does not say: attempts that failed,
  * were lost or given back, and what somebody did. The happy path writes none.
  *
@@ -38,14 +41,18 @@ export default Effect.gen(function* () {
       order_ids text[] COLLATE "C" NOT NULL,
       user_ids text[] COLLATE "C" NOT NULL,
       attempts integer[],
-      details json
+      details json,
+      CONSTRAINT order_events_pkey PRIMARY KEY (no, at)
     ) PARTITION BY RANGE (at)`;
   yield* sql`ALTER SEQUENCE order_events_seq OWNED BY order_events.no`;
-  yield* sql`CREATE INDEX order_events_no ON order_events (no)`;
   yield* sql`CREATE TABLE order_events_other
     PARTITION OF order_events DEFAULT`;
 
-  yield* sql`CREATE TABLE event_log (dropped_to bigint NOT NULL)`;
+  yield* sql`
+    CREATE TABLE event_log (
+      one boolean PRIMARY KEY DEFAULT true CHECK (one),
+      dropped_to bigint NOT NULL
+    )`;
   yield* sql`INSERT INTO event_log (dropped_to) VALUES (0)`;
 
   yield* sql`CREATE SEQUENCE order_history_seq`;

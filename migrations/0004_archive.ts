@@ -44,6 +44,7 @@ export default Effect.gen(function* () {
   yield* sql`CREATE SEQUENCE order_archive_claims`;
   yield* sql`
     CREATE TABLE order_archive (
+      one boolean PRIMARY KEY DEFAULT true CHECK (one),
       epoch integer NOT NULL DEFAULT 0,
       batch bigint NOT NULL DEFAULT 0
     ) WITH (

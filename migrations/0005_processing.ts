@@ -49,6 +49,7 @@ export default Effect.gen(function* () {
       in_work integer NOT NULL,
       mailbox_depth integer NOT NULL,
       receiver json,
+      upkeep text[] NOT NULL DEFAULT '{}',
       reported_at timestamptz(3) NOT NULL DEFAULT now()
     ) WITH (fillfactor = 20)`;
   yield* sql`

@@ -9,6 +9,7 @@ import { Access } from "./access/Access.ts";
 import * as FirstKey from "./access/FirstKey.ts";
 import { Keys } from "./access/Keys.ts";
 import * as ConsolePage from "./console/ConsolePage.ts";
+import { diskFault } from "./domain/DiskFault.ts";
 import { EventFeed } from "./events/EventFeed.ts";
 import { EventFollower } from "./events/EventFollower.ts";
 import { EventStreams } from "./events/EventStreams.ts";
@@ -59,6 +60,7 @@ import * as PartitionsLocal from "./processor/PartitionsLocal.ts";
 import * as Pause from "./processor/Pause.ts";
 import * as ReceiverState from "./processor/ReceiverState.ts";
 import { UnreadOrders } from "./processor/UnreadOrders.ts";
+import * as Upkeep from "./processor/Upkeep.ts";
 import type { BadSecret } from "./processor/WebhookSignature.ts";
 
 /** Who this process is, among those on one database. */
@@ -172,7 +174,9 @@ const layer = <E>(
     },
   }).pipe(
     Layer.provide(work.layer),
-    Layer.provideMerge(Layer.merge(Pause.layer, ReceiverState.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(Pause.layer, ReceiverState.layer, Upkeep.layer),
+    ),
   );
 
   const thisInstance = Layer.succeed(ThisInstance, nameOf(identity));
@@ -300,9 +304,9 @@ const archiving = (
       const files = yield* ArchiveFiles.make(archiveDir);
       yield* Effect.mapError(
         files.check,
-        ({ message }) =>
+        (error) =>
           new StartFailed({
-            message: `ARCHIVE_DIR ${archiveDir} takes no files: make it a directory that this user may write to (${message}).`,
+            message: `ARCHIVE_DIR ${archiveDir} takes no files: ${diskFault(error) ?? error.message}. Start again after that; no order has left the table.`,
           }),
       );
       return OrderArchiving.layer({ retention, files });

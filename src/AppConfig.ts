@@ -113,6 +113,22 @@ const adminKey = (name: string) =>
     name,
   ).pipe(Config.map((text) => Redacted.make(text)));
 
+/** The column for `host#instance:port` has 255 characters (`cluster_runners`). */
+const runnerHostMax = 240;
+
+/** A name of this machine. */
+const runnerHost = (name: string) =>
+  Config.schema(
+    Schema.NonEmptyString.check(
+      Schema.makeFilter((text) =>
+        text.length <= runnerHostMax
+          ? undefined
+          : `must have at most ${runnerHostMax} characters`,
+      ),
+    ),
+    name,
+  );
+
 /** A limit such as 600/minute; `undefined` for "off". */
 const rateLimit = (name: string) =>
   Config.schema(
@@ -200,7 +216,7 @@ export const AppConfig = Config.all({
   adminKey: optional(adminKey("ADMIN_KEY")),
   rateLimit: rateLimit("RATE_LIMIT"),
   trustedProxies: networks("TRUSTED_PROXIES"),
-  runnerHost: optional(Config.NonEmptyString("RUNNER_HOST")),
+  runnerHost: optional(runnerHost("RUNNER_HOST")),
   runnerPort: optional(port("RUNNER_PORT")),
   databaseUrl: optional(databaseUrl("DATABASE_URL")),
   databasePoolSize: count("DATABASE_POOL_SIZE", 10, 1),

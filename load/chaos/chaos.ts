@@ -2,7 +2,7 @@
  * `npm run chaos`: every fault that can be made, under load, and what became
  * of the orders. `--help` tells all.
  */
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { type Judged, play } from "./Play.ts";
 import * as Postgres from "./Postgres.ts";
@@ -107,6 +107,8 @@ const main = async (): Promise<number> => {
     process.stdout.write(help());
     return values.help ? 0 : 2;
   }
+  // Before the run, not after an hour of it.
+  if (values.logs !== undefined) await mkdir(values.logs, { recursive: true });
   const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
   const isShort = values.short;
   const chosen = scenarios

@@ -11,6 +11,10 @@ export const Ready = Schema.Struct({
   partitions: Schema.Array(Schema.Int).annotate({
     description: "The partitions whose orders this instance works on.",
   }),
+  upkeep: Schema.Array(Schema.String).annotate({
+    description:
+      "Work in the background that has not succeeded here for long (days of events, archive, samples, row count), in words. It does not make the instance unready.",
+  }),
 });
 
 export class HealthApi extends HttpApiGroup.make("health")
@@ -30,7 +34,7 @@ export class HealthApi extends HttpApiGroup.make("health")
       OpenApi.annotations({
         summary: "Whether it should get traffic",
         description:
-          "503 with the reason while the database is away, migrations are missing, or processing has stopped.",
+          "503 with the reason while the database is away or its disk is full, migrations are missing, or processing has stopped. Upkeep that fails is named, with 200.",
       }),
     ),
   )

@@ -61,6 +61,10 @@ export const Processing = Schema.Struct({
       mailbox_depth: Count.annotate({
         description: "Orders it has in memory that have not begun.",
       }),
+      upkeep: Schema.Array(Schema.String).annotate({
+        description:
+          "Work in the background that has not succeeded there for long (days of events, archive, samples, row count), in words. Usually empty.",
+      }),
     }),
   ).annotate({
     description: `By name; those that have said so within ${reportSeconds} seconds.`,

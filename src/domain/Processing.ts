@@ -67,6 +67,8 @@ export interface InstanceReport {
   readonly mailbox_depth: number;
   /** Null where orders are not fulfilled by a receiver. */
   readonly receiver: Receiver | null;
+  /** Of its upkeep, what has not succeeded for long, in words. */
+  readonly upkeep: ReadonlyArray<string>;
 }
 
 /** An instance that has said nothing for so long is not told of any more. */

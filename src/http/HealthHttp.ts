@@ -14,10 +14,7 @@ export const layer = HttpApiBuilder.group(
       live: () => Effect.succeed({ status: "live" as const }),
       ready: () =>
         readiness.check.pipe(
-          Effect.map(({ partitions }) => ({
-            status: "ready" as const,
-            partitions,
-          })),
+          Effect.map((found) => ({ status: "ready" as const, ...found })),
           Effect.mapError((detail) => new NotReady({ detail })),
         ),
     });

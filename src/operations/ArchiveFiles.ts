@@ -93,9 +93,25 @@ export const make = Effect.fnUntraced(function* (directory: string) {
     yield* opened.sync;
   });
 
+  /** One by one: with `recursive` Node never returns in `/proc`. */
+  const makeDirectory = (
+    one: string,
+  ): Effect.Effect<void, PlatformError.PlatformError> =>
+    Effect.gen(function* () {
+      if (yield* fs.exists(one)) return;
+      const above = path.dirname(one);
+      if (above !== one) yield* makeDirectory(above);
+      yield* Effect.catchReason(
+        fs.makeDirectory(one),
+        "PlatformError",
+        "AlreadyExists",
+        () => Effect.void,
+      );
+    });
+
   return {
     check: Effect.gen(function* () {
-      yield* fs.makeDirectory(directory, { recursive: true });
+      yield* makeDirectory(path.resolve(directory));
       const probe = pathOf({ name: probeName });
       yield* fs.writeFile(probe, new Uint8Array(1));
       // Another instance may have removed it.

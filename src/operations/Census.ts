@@ -12,6 +12,7 @@ import {
   type CountPlace,
   OrderRepository,
 } from "../persistence/OrderRepository.ts";
+import { Upkeep } from "../processor/Upkeep.ts";
 
 /** Orders in one step: 1 to 2 ms of PostgreSQL. */
 const stepSize = 10_000;
@@ -67,6 +68,7 @@ export class Census extends Context.Service<
     Census,
     Effect.gen(function* () {
       const database = yield* Database;
+      const upkeep = yield* Upkeep;
       const missing = yield* Ref.make(0);
       /**
        * One count may be wrong: an order was committed late behind the place
@@ -78,15 +80,18 @@ export class Census extends Context.Service<
         const found = first === 0 ? 0 : yield* measured;
         yield* Ref.set(missing, found);
       }).pipe(
-        // Who asks the database all the time says so (`Conservation`).
-        Effect.catchTag("RepositoryUnavailable", () => Effect.void),
-        Effect.catchDefect((defect) =>
-          Effect.logError("orders could not be counted", defect),
-        ),
+        Effect.matchCauseEffect({
+          onSuccess: () => upkeep.succeeded("row_count"),
+          onFailure: (cause) => upkeep.failed("row_count", cause),
+        }),
       );
       yield* database.migrated.pipe(
-        Effect.andThen(Effect.andThen(look, Effect.sleep(interval))),
-        Effect.forever,
+        Effect.andThen(
+          upkeep.during(
+            "row_count",
+            Effect.forever(Effect.andThen(look, Effect.sleep(interval))),
+          ),
+        ),
         Effect.forkScoped,
       );
       return { missing: Ref.get(missing) };

@@ -5,6 +5,7 @@
 import { Duration, Effect, Layer, Metric, Schedule } from "effect";
 import { Database } from "../persistence/Database.ts";
 import { EventLog } from "../persistence/EventLog.ts";
+import { Upkeep } from "../processor/Upkeep.ts";
 
 /** The days to come are there a week before they begin. */
 const daysInterval = Duration.minutes(10);
@@ -23,13 +24,13 @@ export const layer = (retention: Duration.Duration) =>
       const database = yield* Database;
       const log = yield* EventLog;
       if (!log.isOn) return;
-      const keepDays = Effect.catchTag(
-        log.keepDays(retention),
-        "RepositoryUnavailable",
-        // Another time: there are days enough.
-        ({ reason }) => Effect.logDebug("days of events are left", reason),
-      );
-      const look = Effect.ignore(
+      const upkeep = yield* Upkeep;
+      // There are days enough to try another time.
+      const keepDays = Effect.matchCauseEffect(log.keepDays(retention), {
+        onSuccess: () => upkeep.succeeded("event_days"),
+        onFailure: (cause) => upkeep.failed("event_days", cause),
+      });
+      const look = Effect.ignoreCause(
         Effect.flatMap(log.heldUpSeconds, (seconds) =>
           Metric.update(heldUp, seconds),
         ),
@@ -38,7 +39,10 @@ export const layer = (retention: Duration.Duration) =>
         Effect.andThen(
           Effect.all(
             [
-              Effect.repeat(keepDays, Schedule.spaced(daysInterval)),
+              upkeep.during(
+                "event_days",
+                Effect.repeat(keepDays, Schedule.spaced(daysInterval)),
+              ),
               Effect.repeat(look, Schedule.spaced(lookInterval)),
             ],
             { concurrency: "unbounded", discard: true },

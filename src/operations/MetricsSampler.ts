@@ -9,6 +9,7 @@ import { sampleSeconds } from "../domain/MetricsHistory.ts";
 import { type Partition, partitions } from "../domain/Partition.ts";
 import { OrderRepository } from "../persistence/OrderRepository.ts";
 import { ProcessingStore } from "../persistence/ProcessingStore.ts";
+import { Upkeep } from "../processor/Upkeep.ts";
 
 /** So long at least between two looks, whatever the clocks say. */
 const waitMin = Duration.millis(100);
@@ -25,18 +26,23 @@ export class MetricsSampler extends Context.Service<
     Effect.gen(function* () {
       const repository = yield* OrderRepository;
       const store = yield* ProcessingStore;
+      const upkeep = yield* Upkeep;
       const sample = Effect.flatMap(repository.tally, store.keepSample).pipe(
-        Effect.catch(({ reason }) =>
+        Effect.tap(() => upkeep.succeeded("samples")),
+        Effect.catchCause((cause) =>
           // It is a gap, as whoever reads it sees.
           Effect.as(
-            Effect.logDebug("no sample of the counts was kept", reason),
+            upkeep.failed("samples", cause),
             Duration.seconds(sampleSeconds / 10),
           ),
         ),
       );
-      const run = Effect.forever(
-        Effect.flatMap(sample, (wait) =>
-          Effect.sleep(Duration.max(wait, waitMin)),
+      const run = upkeep.during(
+        "samples",
+        Effect.forever(
+          Effect.flatMap(sample, (wait) =>
+            Effect.sleep(Duration.max(wait, waitMin)),
+          ),
         ),
       );
       return MetricsSampler.of({

@@ -11,6 +11,7 @@
  * owner is fenced by the archive's own epoch, and has files of its own.
  */
 import {
+  Cause,
   Clock,
   Context,
   DateTime,
@@ -21,6 +22,7 @@ import {
   type PlatformError,
   Result,
 } from "effect";
+import { diskFault } from "../domain/DiskFault.ts";
 import type { Partition } from "../domain/Partition.ts";
 import { Database } from "../persistence/Database.ts";
 import { type ArchiveFile, OrderArchive } from "../persistence/OrderArchive.ts";
@@ -29,6 +31,7 @@ import type {
   LogPlace,
   RepositoryUnavailable,
 } from "../persistence/OrderRepository.ts";
+import { Upkeep } from "../processor/Upkeep.ts";
 import { type ArchiveFiles, encode, nameFor } from "./ArchiveFiles.ts";
 import * as Pace from "./ArchivePace.ts";
 
@@ -88,9 +91,10 @@ export class OrderArchiving extends Context.Service<
       Effect.gen(function* () {
         const database = yield* Database;
         const archive = yield* OrderArchive;
+        const upkeep = yield* Upkeep;
         const archiving = Effect.andThen(
           database.migrated,
-          make(archive, options),
+          upkeep.during("archive", make(archive, upkeep, options)),
         );
         return {
           run: (partition) =>
@@ -111,6 +115,7 @@ interface Holding {
 
 const make = (
   archive: OrderArchive["Service"],
+  upkeep: Upkeep,
   { files, retention }: ArchivingOptions,
 ): Effect.Effect<never> => {
   /** Orders become final some time after they are placed: most within this. */
@@ -196,7 +201,9 @@ const make = (
       const [took, done] = yield* Effect.timed(
         again(Effect.uninterruptible(step(holding, place))),
       );
+      // Somebody else has it, and may do it.
       if (done.left === "fenced") return;
+      yield* upkeep.succeeded("archive");
       if (done.left === "left") place = done.readTo;
       if (!done.isEnd) {
         yield* pause(holding, Pace.pauseAfter(Duration.toMillis(took)));
@@ -211,11 +218,11 @@ const make = (
   });
 
   return Effect.gen(function* () {
-    const again = yield* againAfterFiles;
+    const again = yield* againAfterFiles(upkeep);
     while (true) {
       // Whether what was asked for last has happened is known by who claims.
       yield* Effect.catchTag(hold(again), "RepositoryUnavailable", (error) =>
-        Effect.logDebug("archiving waits for the database", error.reason),
+        upkeep.failed("archive", Cause.fail(error)),
       );
       yield* Effect.sleep(waitAgain);
     }
@@ -239,31 +246,33 @@ type Again = <A>(
 ) => Effect.Effect<A, RepositoryUnavailable>;
 
 /** Does it again for as long as the disk refuses, and tells it now and then. */
-const againAfterFiles = Effect.sync((): Again => {
-  let toldAt = Number.NEGATIVE_INFINITY;
-  const tell = Effect.fnUntraced(function* (
-    error: PlatformError.PlatformError,
-  ) {
-    yield* Metric.update(failures, 1);
-    const now = yield* Clock.currentTimeMillis;
-    if (now - toldAt < Duration.toMillis(tellInterval)) return;
-    toldAt = now;
-    yield* Effect.logError(
-      "orders cannot be written to ARCHIVE_DIR, and stay in the table until they can",
-      error.message,
-    );
-  });
-  return Effect.fnUntraced(function* <A>(effect: Effect.Effect<A, Failure>) {
-    let wait = waitAgain;
-    while (true) {
-      const done = yield* Effect.result(effect);
-      if (Result.isSuccess(done)) return done.success;
-      if (done.failure._tag === "RepositoryUnavailable") {
-        return yield* done.failure;
+const againAfterFiles = (upkeep: Upkeep) =>
+  Effect.sync((): Again => {
+    let toldAt = Number.NEGATIVE_INFINITY;
+    const tell = Effect.fnUntraced(function* (
+      error: PlatformError.PlatformError,
+    ) {
+      yield* Metric.update(failures, 1);
+      const now = yield* Clock.currentTimeMillis;
+      if (now - toldAt < Duration.toMillis(tellInterval)) return;
+      toldAt = now;
+      yield* Effect.logError(
+        `orders cannot be written to ARCHIVE_DIR, and stay in the table until they can: ${diskFault(error) ?? error.message}`,
+        error.message,
+      );
+    });
+    return Effect.fnUntraced(function* <A>(effect: Effect.Effect<A, Failure>) {
+      let wait = waitAgain;
+      while (true) {
+        const done = yield* Effect.result(effect);
+        if (Result.isSuccess(done)) return done.success;
+        if (done.failure._tag === "RepositoryUnavailable") {
+          return yield* done.failure;
+        }
+        yield* tell(done.failure);
+        yield* upkeep.failed("archive", Cause.fail(done.failure));
+        yield* Effect.sleep(wait);
+        wait = Duration.min(Duration.times(wait, 2), waitAgainMax);
       }
-      yield* tell(done.failure);
-      yield* Effect.sleep(wait);
-      wait = Duration.min(Duration.times(wait, 2), waitAgainMax);
-    }
+    });
   });
-});

@@ -5,6 +5,7 @@ import { Database } from "../persistence/Database.ts";
 import { OrderProcessor } from "../processor/OrderProcessor.ts";
 import * as SteadyClock from "../processor/SteadyClock.ts";
 import { UnreadOrders } from "../processor/UnreadOrders.ts";
+import { Upkeep } from "../processor/Upkeep.ts";
 
 /**
  * How long a draining instance goes on answering requests where a load balancer
@@ -22,7 +23,11 @@ export class Readiness extends Context.Service<
   {
     /** Fails with the reason, in words. */
     readonly check: Effect.Effect<
-      { readonly partitions: ReadonlyArray<Partition> },
+      {
+        readonly partitions: ReadonlyArray<Partition>;
+        /** Upkeep that has not succeeded for long, in words: no reason to stop traffic. */
+        readonly upkeep: ReadonlyArray<string>;
+      },
       string
     >;
     /** From now on not ready: the instance is about to stop. */
@@ -38,6 +43,7 @@ export class Readiness extends Context.Service<
       const database = yield* Database;
       const processor = yield* OrderProcessor;
       const unreadOrders = yield* UnreadOrders;
+      const upkeep = yield* Upkeep;
       const draining = yield* Ref.make(false);
       const clock = yield* SteadyClock.current;
       const now = () => clock.currentTimeMillisUnsafe();
@@ -71,7 +77,8 @@ export class Readiness extends Context.Service<
           return yield* Effect.fail("no partition is worked on here yet");
         }
         succeeded = [now(), succeeded[0]];
-        return { partitions: owned };
+        const overdue = yield* upkeep.overdue;
+        return { partitions: owned, upkeep: overdue.map(({ text }) => text) };
       });
 
       const noticed = Effect.suspend(() => {

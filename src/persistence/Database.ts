@@ -17,6 +17,7 @@ import { Migrator, SqlClient } from "effect/sql";
 import { Connections } from "./Connections.ts";
 import { describe } from "./DatabaseFault.ts";
 import * as DetachedStatement from "./DetachedStatement.ts";
+import * as DiskRoom from "./DiskRoom.ts";
 import {
   migrations,
   migrationsTable,
@@ -57,7 +58,7 @@ export class Database extends Context.Service<
     readonly migrated: Effect.Effect<void>;
     /** Fails at once while the schema is not known to be in place. */
     readonly isMigrated: Effect.Effect<void, RepositoryUnavailable>;
-    /** Asks the database whether it answers. */
+    /** Asks the database whether it answers, and its disk takes writes. */
     readonly check: Effect.Effect<void, RepositoryUnavailable>;
     /** Tells the log, in few lines, what somebody asked the database in vain. */
     readonly failed: Outage.Outage["failed"];
@@ -90,10 +91,14 @@ export class Database extends Context.Service<
         Effect.mapError(explained),
       );
       const outage = yield* Outage.make(answers);
+      const room = yield* DiskRoom.make;
       const failed = (error: unknown) =>
-        describe(error).kind === "read-only"
-          ? Effect.andThen(isReadOnly, outage.failed(error))
-          : outage.failed(explained(error));
+        Effect.andThen(
+          room.failed(error),
+          describe(error).kind === "read-only"
+            ? Effect.andThen(isReadOnly, outage.failed(error))
+            : outage.failed(explained(error)),
+        );
 
       yield* migrate.pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
@@ -140,11 +145,17 @@ export class Database extends Context.Service<
         isMigrated,
         check: Effect.andThen(
           isMigrated,
-          Effect.catch(answers, (error) =>
-            Effect.andThen(
-              failed(error),
-              new RepositoryUnavailable({ reason: describe(error).reason }),
-            ),
+          Effect.catch(
+            Effect.andThen(answers, Effect.timeout(room.check, checkTimeout)),
+            (error) =>
+              error instanceof RepositoryUnavailable
+                ? error
+                : Effect.andThen(
+                    failed(error),
+                    new RepositoryUnavailable({
+                      reason: describe(error).reason,
+                    }),
+                  ),
           ),
         ),
         failed,

@@ -11,6 +11,10 @@ const reasons = {
   "read-only": "the database takes no changes at the moment",
   held: "another session of the database holds what is to be changed",
   slow: "the database did not answer in time",
+  full: "the disk of the database is full, so nothing was stored; it is safe to send the same request again once the operator of PostgreSQL has made room",
+  disk: "the disk of the database does not read or write, so nothing was stored; the operator of PostgreSQL has to look at the disk and its log",
+  denied:
+    "the role of DATABASE_URL may not do that; it must own the tables of the service",
   other: "the database could not do what it was asked to",
 } as const;
 
@@ -24,6 +28,9 @@ export interface DatabaseFault {
   readonly isLogin: boolean;
 }
 
+/** Nobody needs a code beside these words. */
+const saysAll: ReadonlySet<DatabaseFault["kind"]> = new Set(["full", "disk"]);
+
 /** By SQLSTATE: its class, or itself. */
 const kindOfState: Readonly<Record<string, DatabaseFault["kind"]>> = {
   "08": "away",
@@ -35,6 +42,10 @@ const kindOfState: Readonly<Record<string, DatabaseFault["kind"]>> = {
   "57P02": "away",
   "57P03": "away",
   "25006": "read-only",
+  "53100": "full",
+  // EIO, and what else a disk answers.
+  "58030": "disk",
+  "42501": "denied",
   "55P03": "held",
   "57014": "slow",
 };
@@ -49,7 +60,10 @@ export const describe = (error: unknown): DatabaseFault => {
   return {
     kind,
     isLogin: code?.startsWith("28") === true,
-    reason: code === undefined ? reasons[kind] : `${reasons[kind]} (${code})`,
+    reason:
+      code === undefined || saysAll.has(kind)
+        ? reasons[kind]
+        : `${reasons[kind]} (${code})`,
     words: Array.from(
       new Set(chain.map((one) => one.message).filter((words) => words !== "")),
     ).join(": "),

@@ -129,17 +129,19 @@ const reports = (
         sql<ControlRow>`
           WITH told AS (
             INSERT INTO processing_instances (name, version, started_at, state,
-              partitions, in_work, mailbox_depth, receiver)
+              partitions, in_work, mailbox_depth, receiver, upkeep)
             VALUES (${report.name}::text, ${report.version}::text,
               ${DateTime.formatIso(report.started_at)}::text::timestamptz,
               ${report.state}::text, ${report.partitions}::integer[],
               ${report.in_work}::integer, ${report.mailbox_depth}::integer,
-              ${receiverJson(report.receiver)}::text::json)
+              ${receiverJson(report.receiver)}::text::json,
+              ${report.upkeep}::text[])
             ON CONFLICT (name) DO UPDATE SET version = excluded.version,
               started_at = excluded.started_at, state = excluded.state,
               partitions = excluded.partitions, in_work = excluded.in_work,
               mailbox_depth = excluded.mailbox_depth,
-              receiver = excluded.receiver, reported_at = excluded.reported_at
+              receiver = excluded.receiver, upkeep = excluded.upkeep,
+              reported_at = excluded.reported_at
           ), grown AS (
             INSERT INTO processing_times AS t (waited_orders, waited_seconds,
               whole_orders, whole_seconds)
@@ -167,7 +169,7 @@ const reports = (
     Effect.map(
       reading<InstanceRow>`
         SELECT name, version, started_at, state, partitions, in_work,
-          mailbox_depth, receiver
+          mailbox_depth, receiver, upkeep
         FROM processing_instances
         WHERE reported_at > now() - make_interval(secs => ${reportSeconds}::float8)
         ORDER BY name`,

@@ -25,18 +25,37 @@ export const syncAll = (directory: string) => {
   sync(directory);
 };
 
-/** Makes a directory, and those above it that are not there. */
-export const makeDirectory = (directory: string) => {
-  const first = fs.mkdirSync(directory, { recursive: true });
-  if (first === undefined) return;
-  const last = dirname(resolve(first));
-  let above = resolve(directory);
-  do {
-    above = dirname(above);
-    try {
-      sync(above);
-    } catch {
-      // Deno may be allowed no more than the directory itself.
-    }
-  } while (above !== last);
+/**
+ * Makes a directory, and those above it that are not there, one by one: Node's
+ * recursive `mkdir` never returns in a file system that takes no directory
+ * (`/proc/data`: it tries for ever, seen with 22 and 24).
+ */
+export const makeDirectory = (directory: string): void => {
+  const path = resolve(directory);
+  const above = dirname(path);
+  try {
+    fs.mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && fs.statSync(path).isDirectory()) return;
+    if (code !== "ENOENT" || fs.existsSync(above)) throw error;
+    makeAbove(path, above);
+  }
+  try {
+    sync(above);
+  } catch {
+    // Deno may be allowed no more than the directory itself.
+  }
+};
+
+const makeAbove = (path: string, above: string) => {
+  try {
+    makeDirectory(above);
+  } catch (error) {
+    // As above: there it may make all of them, and only together.
+    if ((error as Error).name !== "NotCapable") throw error;
+    fs.mkdirSync(path, { recursive: true });
+    return;
+  }
+  fs.mkdirSync(path);
 };

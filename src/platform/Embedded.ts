@@ -7,12 +7,14 @@
  * transaction on a file beside the data: the operating system takes it away
  * with the process, however that ends, so there is no stale lock to clear.
  */
+import { accessSync, constants, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Duplex, duplexPair } from "node:stream";
 import { PgClient } from "@effect/sql-pg";
 import type { PGlite } from "@electric-sql/pglite";
 import { Effect, Layer } from "effect";
+import { diskFault } from "../domain/DiskFault.ts";
 import { makeDirectory } from "./DiskSync.ts";
 import * as EmbeddedOnDisk from "./EmbeddedOnDisk.ts";
 import { sessionSettings } from "./Postgres.ts";
@@ -23,11 +25,29 @@ const isBusy = (error: unknown) =>
   (error as { errcode?: number }).errcode === 5 ||
   (error instanceof Error && error.message === "database is locked");
 
+/** With less room no database starts; a new one takes 40 MB. */
+const roomMin = 1024 * 1024;
+
+const isFull = (dataDir: string): boolean => {
+  try {
+    const { bavail, bsize } = statfsSync(dataDir);
+    return bavail * bsize < roomMin;
+  } catch {
+    return false;
+  }
+};
+
+/** Why a directory cannot be used. A full disk has many ways to fail. */
+const faultOf = (dataDir: string, error: unknown): string =>
+  diskFault(isFull(dataDir) ? { code: "ENOSPC" } : error) ?? String(error);
+
 const lock = (dataDir: string) =>
   Effect.acquireRelease(
     Effect.try({
       try: () => {
         makeDirectory(dataDir);
+        // SQLite would say no more than that it cannot open its file.
+        accessSync(dataDir, constants.W_OK);
         const held = new DatabaseSync(join(dataDir, "lock"));
         held.exec("BEGIN EXCLUSIVE");
         return held;
@@ -36,7 +56,7 @@ const lock = (dataDir: string) =>
         new StartFailed({
           message: isBusy(error)
             ? `Another process uses the data in "${dataDir}": stop it, or start this one with another DATA_DIR (or with DATABASE_URL, to run many on one PostgreSQL).`
-            : `DATA_DIR "${dataDir}" cannot be used: ${String(error)}`,
+            : `DATA_DIR "${dataDir}" cannot be used: ${faultOf(dataDir, error)}. Start again after that; no order is lost.`,
         }),
     }),
     (held) => Effect.sync(() => held.close()),
@@ -48,7 +68,7 @@ const open = (dataDir: string) =>
       try: () => EmbeddedOnDisk.open(join(dataDir, "postgres")),
       catch: (error) =>
         new StartFailed({
-          message: `The embedded database in "${dataDir}" does not start: ${String(error)}`,
+          message: `The embedded database in "${dataDir}" does not start: ${faultOf(dataDir, error)}. Start again after that; no order is lost that was answered 201.`,
         }),
     }),
     (database) => Effect.promise(() => database.close()),

@@ -110,9 +110,15 @@ export const open = async (directory: string): Promise<PGlite> => {
     fs: new SyncedNodeFS(directory, () => endProcess(lastWords)),
     startParams,
     onStderr: (line) => {
-      const [, panic] = /PANIC:\s+(.*)/.exec(line) ?? [];
-      if (panic !== undefined) lastWords = panic;
+      const [, last] = /(?:PANIC|FATAL):\s+(.*)/.exec(line) ?? [];
+      if (last !== undefined) lastWords = last;
       return false;
     },
+  }).catch((error) => {
+    // PGlite says only that it "failed to initialize properly".
+    throw Object.assign(
+      new Error(`${String(error)} (${lastWords})`, { cause: error }),
+      lastWords.endsWith("No space left on device") ? { code: "ENOSPC" } : {},
+    );
   });
 };

@@ -17,6 +17,7 @@ import { OrderProcessor } from "./OrderProcessor.ts";
 import { Pause } from "./Pause.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
 import { ReceiverState } from "./ReceiverState.ts";
+import { type Overdue, Upkeep } from "./Upkeep.ts";
 
 export const reportInterval = Duration.seconds(1);
 
@@ -52,6 +53,7 @@ const make = Effect.gen(function* () {
   const processor = yield* OrderProcessor;
   const pause = yield* Pause;
   const receiver = yield* ReceiverState;
+  const upkeep = yield* Upkeep;
   const name = yield* ThisInstance;
   const started_at = yield* DateTime.now;
   /** Whether the database has said what is in force. */
@@ -59,7 +61,7 @@ const make = Effect.gen(function* () {
   /** What others know of. */
   let told = yield* measured;
 
-  const ownReport = (): InstanceReport => {
+  const ownReport = (overdue: ReadonlyArray<Overdue>): InstanceReport => {
     const { inWork, mailboxDepth, owned } = processor.status();
     return {
       name,
@@ -70,6 +72,7 @@ const make = Effect.gen(function* () {
       in_work: inWork,
       mailbox_depth: mailboxDepth,
       receiver: receiver.now(),
+      upkeep: overdue.map(({ text }) => text),
     };
   };
 
@@ -101,7 +104,10 @@ const make = Effect.gen(function* () {
   const report = Effect.gen(function* () {
     const asOf = pause.timesSet();
     const times = yield* measured;
-    const control = yield* store.report(ownReport(), grownSince(told, times));
+    const control = yield* store.report(
+      ownReport(yield* upkeep.overdue),
+      grownSince(told, times),
+    );
     told = times;
     yield* setPause(control, asOf);
   });

@@ -31,6 +31,7 @@ const instance = {
   partitions: Array.from({ length: 32 }, (_, index) => index),
   in_work: 0,
   mailbox_depth: 0,
+  upkeep: [],
 } as const;
 
 const well: Seen = {
@@ -69,6 +70,14 @@ const processing = (other: Partial<NonNullable<Seen["processing"]>>): Seen => ({
 });
 
 describe("what is wrong, in words", () => {
+  it("is upkeep that has not succeeded for long, with the instance", () => {
+    const text = "No order could leave the table for 6 minutes.";
+    assert.deepStrictEqual(
+      textsOf(processing({ instances: [{ ...instance, upkeep: [text] }] })),
+      [`one: ${text}`],
+    );
+  });
+
   it("is nothing where all is well, or nothing is known yet", () => {
     assert.deepStrictEqual(textsOf(well), []);
     assert.deepStrictEqual(

@@ -24,6 +24,7 @@ import { Database } from "../../src/persistence/Database.ts";
 import { OrderArchive } from "../../src/persistence/OrderArchive.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositoryMemory from "../../src/persistence/OrderRepositoryMemory.ts";
+import * as Upkeep from "../../src/processor/Upkeep.ts";
 
 /** Thrown where the process is killed: it does nothing from there on. */
 const killed = "killed";
@@ -47,6 +48,7 @@ const make = Effect.gen(function* () {
     killAfter: Number.POSITIVE_INFINITY,
     /** Whether the disk has no room. */
     isFull: false,
+    upkeep: Upkeep.make(),
   };
   let isKilled = false;
 
@@ -80,6 +82,7 @@ const make = Effect.gen(function* () {
               module: "FileSystem",
               method: "write",
               description: "no space left on device",
+              cause: Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }),
             });
           }
           yield* happens("write");
@@ -120,6 +123,7 @@ const make = Effect.gen(function* () {
       OrderArchiving.layer({ retention, files }).pipe(
         Layer.provide([
           Layer.succeed(OrderArchive, archive),
+          Layer.succeed(Upkeep.Upkeep, world.upkeep),
           Database.layerMemory,
         ]),
       ),

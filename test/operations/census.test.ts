@@ -12,6 +12,7 @@ import {
   RepositoryUnavailable,
 } from "../../src/persistence/OrderRepository.ts";
 import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
+import * as Upkeep from "../../src/processor/Upkeep.ts";
 import { newOrder } from "../persistence/orderRepositorySuite.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 
@@ -40,9 +41,16 @@ const counting = Effect.fnUntraced(function* (
     Census.layer.pipe(
       Layer.provide(Layer.mock(OrderRepository, { count })),
       Layer.provide(Database.layerMemory),
+      Layer.provideMerge(Upkeep.layer),
     ),
   );
-  return { asked: Ref.get(asked), census: Context.get(context, Census) };
+  return {
+    asked: Ref.get(asked),
+    census: Context.get(context, Census),
+    overdue: Effect.map(Context.get(context, Upkeep.Upkeep).overdue, (all) =>
+      all.map(({ kind }) => kind),
+    ),
+  };
 });
 
 describe("the census", () => {
@@ -135,6 +143,22 @@ describe("the census", () => {
         place,
       ]);
       assert.strictEqual(yield* census.missing, 0);
+    }),
+  );
+
+  it.effect("is overdue after an hour of failures, until one is done", () =>
+    Effect.gen(function* () {
+      const { overdue } = yield* counting([
+        rest(1, 1),
+        ...Array.from({ length: 362 }, () => away),
+        rest(1, 1),
+      ]);
+      yield* TestClock.adjust("1 hour");
+      assert.deepStrictEqual(yield* overdue, []);
+      yield* TestClock.adjust("10 seconds");
+      assert.deepStrictEqual(yield* overdue, ["row_count"]);
+      yield* TestClock.adjust("30 seconds");
+      assert.deepStrictEqual(yield* overdue, []);
     }),
   );
 

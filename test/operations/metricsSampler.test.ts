@@ -12,6 +12,7 @@ import {
 import * as OrderRepositoryMemory from "../../src/persistence/OrderRepositoryMemory.ts";
 import { ProcessingStore } from "../../src/persistence/ProcessingStore.ts";
 import * as ProcessingStoreMemory from "../../src/persistence/ProcessingStoreMemory.ts";
+import * as Upkeep from "../../src/processor/Upkeep.ts";
 
 let isAway = false;
 
@@ -32,6 +33,7 @@ const world = MetricsSampler.layer.pipe(
   Layer.provide(OrderRepositoryMemory.layer),
   Layer.provideMerge(ProcessingStoreMemory.layer),
   Layer.provide(Database.layerMemory),
+  Layer.provideMerge(Upkeep.layer),
 );
 
 const secondsKept = Effect.gen(function* () {
@@ -77,6 +79,18 @@ describe("samples of the counts", () => {
       isAway = false;
       yield* TestClock.adjust("10 seconds");
       assert.deepStrictEqual(yield* secondsKept, [0, 10, 36, 40]);
+      isAway = true;
+      const { overdue } = yield* Upkeep.Upkeep;
+      yield* TestClock.adjust("294 seconds");
+      assert.deepStrictEqual(yield* overdue, []);
+      yield* TestClock.adjust("10 seconds");
+      assert.deepStrictEqual(
+        (yield* overdue).map(({ kind }) => kind),
+        ["samples"],
+      );
+      isAway = false;
+      yield* TestClock.adjust("10 seconds");
+      assert.deepStrictEqual(yield* overdue, []);
     }).pipe(Effect.provide(world)),
   );
 });

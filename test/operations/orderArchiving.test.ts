@@ -175,9 +175,15 @@ describe("archiving", () => {
           world.happened.filter((_) => _ === "begin to write").length;
         yield* passing(() => tries() >= 3);
         assert.strictEqual(yield* leftIn(world), 0);
+        yield* TestClock.adjust("5 minutes");
+        assert.match(
+          (yield* world.upkeep.overdue)[0]?.text ?? "",
+          /^No order could leave the table for \d+ minutes: the disk is full: make room on it\. Orders that are done stay/,
+        );
         assert.notInclude(world.happened, "leave");
         world.isFull = false;
         yield* passing(() => Effect.runSync(leftIn(world)) === 2);
+        assert.deepStrictEqual(yield* world.upkeep.overdue, []);
         yield* Fiber.interrupt(fiber);
         assert.deepStrictEqual(idsIn(yield* linesIn(world.directory)), [
           "A",

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import {
+  Clock,
   Context,
   Duration,
   Effect,
@@ -139,6 +140,62 @@ describe("the leases' client", () => {
       yield* Effect.forkScoped(sql.reserve, { startImmediately: true });
       yield* sql`SELECT 1`;
       yield* sql.withTransaction(sql`SELECT 1`);
+    }).pipe(Effect.provide(TestDatabase.layer)),
+  );
+});
+
+describe("the disk of the database", () => {
+  it.live("takes readiness away while placing fails for it, in words", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      const context = yield* started(url);
+      const database = yield* Effect.provide(Database, context);
+      const repository = yield* Effect.provide(OrderRepository, context);
+      const sql = yield* Effect.provide(SqlClient.SqlClient, context);
+      yield* database.migrated;
+      // What PostgreSQL answers where a table cannot grow.
+      yield* sql`
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          RAISE 'could not extend file "base/1/2": No space left on device'
+            USING ERRCODE = '53100';
+        END $$`;
+      yield* sql`CREATE TRIGGER full_disk BEFORE INSERT ON orders
+        FOR EACH ROW EXECUTE FUNCTION full_disk()`;
+      const written = Effect.map(
+        sql<{ bytes: number }>`
+          SELECT temp_bytes::float8 AS bytes FROM pg_stat_database
+          WHERE datname = current_database()`,
+        ([row]) => row?.bytes ?? 0,
+      );
+      yield* database.check;
+      assert.strictEqual(yield* written, 0);
+      const refusal = yield* Effect.flip(
+        repository.insert(newOrder("A"), partition),
+      );
+      assert.match(refusal.message, /^the disk of the database is full, so/);
+      assert.notInclude(refusal.message, "53100");
+      // It has to write each time: its own reading would succeed.
+      yield* Effect.promise(() =>
+        until("it writes", async () => {
+          const ready = await Effect.runPromise(Effect.flip(database.check));
+          assert.strictEqual(ready.reason, refusal.message);
+          return (await Effect.runPromise(written)) > 3_000_000;
+        }),
+      );
+      yield* sql`DROP TRIGGER full_disk ON orders`;
+      yield* repository.insert(newOrder("A"), partition);
+      const clock = yield* Clock.Clock;
+      const later: Clock.Clock = Object.create(clock, {
+        monotonicTimeNanos: {
+          value: Effect.map(
+            clock.monotonicTimeNanos,
+            (nanos) => nanos + 11_000_000_000n,
+          ),
+        },
+      });
+      yield* Effect.provideService(database.check, Clock.Clock, later);
+      yield* database.check;
     }).pipe(Effect.provide(TestDatabase.layer)),
   );
 });

@@ -150,6 +150,50 @@ describe.each(runtimes)("the embedded database on %s", (runtime) => {
   );
 });
 
+describe("a start that cannot have its DATA_DIR", () => {
+  /** Starts, and waits for the end; what it wrote. */
+  const endOf = (environment: Readonly<Record<string, string>>) =>
+    Effect.gen(function* () {
+      const { ended, output } = yield* killedAtLast(() =>
+        spawnService(environment, { main: badDisk }),
+      );
+      assert.strictEqual(yield* Effect.promise(() => ended), 1, output());
+      return output();
+    });
+
+  it.live.each(["/proc/data", "/proc/data/deeper", "/dev/null/data"])(
+    "ends with 1 and says why: %s",
+    (DATA_DIR) =>
+      Effect.gen(function* () {
+        assert.match(
+          yield* endOf({ DATA_DIR }),
+          /^order-service: DATA_DIR ".*" cannot be used: (no directory can be made there|a part of the path is a file): name .*\. Start again after that; no order is lost\.$/m,
+        );
+      }),
+    60_000,
+  );
+
+  it.live(
+    "says that the disk is full, at the first start and later",
+    () =>
+      Effect.gen(function* () {
+        const DATA_DIR = yield* temporaryDirectory;
+        const full =
+          /The embedded database in ".*" does not start: the disk is full: make room on it\. Start again after that; no order is lost that was answered 201\.$/m;
+        assert.match(yield* endOf({ DATA_DIR, FULL_FROM: "/base/" }), full);
+        const service = yield* killedAtLast(() =>
+          startService({ DATA_DIR }, "ready"),
+        );
+        assert.strictEqual(yield* Effect.promise(() => service.stop()), 0);
+        assert.match(
+          yield* endOf({ DATA_DIR, FULL_FROM: "/postmaster.pid" }),
+          full,
+        );
+      }),
+    120_000,
+  );
+});
+
 describe("PGlite", () => {
   it.live("is told to wait for the disk, and to be small", () =>
     Effect.gen(function* () {

@@ -13,6 +13,8 @@ import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import * as EventDays from "../../src/persistence/EventDays.ts";
 import { EventsGone } from "../../src/persistence/EventLog.ts";
+import { OrderArchive } from "../../src/persistence/OrderArchive.ts";
+import * as OrderRepositorySql from "../../src/persistence/OrderRepositorySql.ts";
 import * as Embedded from "../../src/platform/Embedded.ts";
 import * as TestDatabase from "../support/testDatabase.ts";
 import { clear, instanceOf } from "./eventLogSubject.ts";
@@ -279,6 +281,41 @@ describe("others on PostgreSQL, while days are kept", () => {
         );
         assert.deepStrictEqual(yield* days, yield* ahead);
       }).pipe(Effect.scoped),
+    );
+
+    it.effect(
+      "who publish all tables stop neither the days nor the archive",
+      () =>
+        Effect.gen(function* () {
+          const { keep, sql } = yield* fresh;
+          yield* keep;
+          yield* makeDay(-8);
+          yield* write("a day old enough to drop", -8);
+          yield* write("in no day", -9);
+          const keyless = yield* sql<{ name: string }>`
+          SELECT c.oid::regclass::text AS name FROM pg_class AS c
+          WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+            AND NOT EXISTS (SELECT FROM pg_index AS i
+              WHERE i.indrelid = c.oid AND i.indisprimary) ORDER BY 1`;
+          assert.deepStrictEqual(keyless, []);
+          yield* sql`CREATE PUBLICATION everything FOR ALL TABLES`;
+          yield* keep;
+          const [left] = yield* sql<{ count: bigint }>`
+          SELECT count(*) AS count FROM order_events`;
+          assert.strictEqual(Number(left?.count), 0);
+          yield* (yield* OrderArchive).claim;
+        }).pipe(
+          Effect.provide(OrderRepositorySql.layer),
+          Effect.ensuring(
+            Effect.ignore(
+              Effect.flatMap(
+                SqlClient.SqlClient,
+                (sql) => sql`DROP PUBLICATION everything`,
+              ),
+            ),
+          ),
+          Effect.scoped,
+        ),
     );
   });
 });

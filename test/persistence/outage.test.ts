@@ -130,8 +130,13 @@ describe("callers", () => {
     ],
     [
       fromServer("53100", 'could not extend file "base/16384/1": No space'),
-      "the database could not do what it was asked to (53100)",
+      "the disk of the database is full, so nothing was stored; it is safe to send the same request again once the operator of PostgreSQL has made room",
       "base/16384",
+    ],
+    [
+      fromServer("42501", "must be owner of table order_events"),
+      "the role of DATABASE_URL may not do that; it must own the tables of the service (42501)",
+      "order_events",
     ],
     [timeout, "the database did not answer in time", "Operation timed out"],
   ])(

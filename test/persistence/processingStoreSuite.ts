@@ -65,6 +65,7 @@ const report = (
   in_work: 3,
   mailbox_depth: 4,
   receiver: null,
+  upkeep: ["No sample of the counts was stored for 6 minutes."],
   ...more,
 });
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect } from "effect";
+import { ConfigProvider, Effect } from "effect";
+import { AppConfig, settingFaults } from "../../src/AppConfig.ts";
 import { parse } from "../../src/platform/Arguments.ts";
 
 describe("the command line", () => {
@@ -36,6 +37,23 @@ describe("the command line", () => {
       const { message } = yield* Effect.flip(parse(line.split(" ")));
       assert.include(message, words);
       assert.notInclude(message, "\n");
+    }),
+  );
+});
+
+describe("RUNNER_HOST", () => {
+  const faultOf = (host: string) =>
+    AppConfig.parse(ConfigProvider.fromUnknown({ RUNNER_HOST: host })).pipe(
+      Effect.match({ onSuccess: () => "none", onFailure: settingFaults }),
+    );
+
+  it.effect("is refused where the cluster's table has no room for it", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* faultOf("h".repeat(240)), "none");
+      assert.include(
+        yield* faultOf("h".repeat(241)),
+        "RUNNER_HOST: must have at most 240 characters",
+      );
     }),
   );
 });

@@ -41,6 +41,11 @@ const ofInstances = ({ instances, state }) => {
       link: ["processing", "Processing"],
     });
   }
+  for (const { name, upkeep } of instances) {
+    for (const text of upkeep) {
+      found.push({ weight: "warn", text: `${name}: ${text}` });
+    }
+  }
   if (versions.size > 1) {
     found.push({
       weight: "warn",
