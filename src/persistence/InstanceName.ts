@@ -23,6 +23,7 @@ import {
   Scope,
 } from "effect";
 import { SqlClient, type SqlError } from "effect/sql";
+import { advisoryLockKey } from "./AdvisoryLockKey.ts";
 
 /**
  * How long after its last sign of life an instance is taken for dead: for its
@@ -42,8 +43,8 @@ const patience = Duration.seconds(10);
 /** How soon a name that could not be had is asked for again. */
 const retryInterval = Duration.millis(250);
 
-/** The lock's key: a hash of the name, with a seed that is ours ("name"). */
-const lockKey = `hashtextextended($1, ${0x6e616d65})`;
+/** The lock's key, with a seed that is ours ("name"). */
+const lockKey = advisoryLockKey(0x6e616d65, "$1::text");
 
 /** The name is another living process's. */
 export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", {
@@ -155,7 +156,7 @@ const takeFirst = Effect.fnUntraced(function* (
   );
   if (Option.isSome(waited)) return;
   return yield* new NameTaken({
-    message: `another living process on this database has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
+    message: `another living process on this database and schema has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
   });
 });
 
