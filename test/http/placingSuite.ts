@@ -85,7 +85,7 @@ export const placingSuite = (api: () => Api) => {
         assert.deepStrictEqual(shapeOf(long), shapeOf(short), body);
       }
       const short = await place("/api/orders", orderJson());
-      const long = await place("/api/orders?by=router", orderJson());
+      const long = await place("/api/orders?", orderJson());
       assert.deepStrictEqual([short.status, long.status], [201, 201]);
       assert.deepStrictEqual(
         Object.keys(long.headers).sort(),
