@@ -62,6 +62,7 @@ import * as ReceiverState from "./processor/ReceiverState.ts";
 import { UnreadOrders } from "./processor/UnreadOrders.ts";
 import * as Upkeep from "./processor/Upkeep.ts";
 import type { BadSecret } from "./processor/WebhookSignature.ts";
+import * as SettingCheck from "./SettingCheck.ts";
 
 /** Who this process is, among those on one database. */
 interface Identity {
@@ -284,18 +285,7 @@ const archiving = (
   runtime: Runtime,
   { archiveDir, retention }: AppConfig,
 ): Layer.Layer<OrderArchiving, StartFailed, Database | OrderArchive> => {
-  if (retention === undefined) {
-    return archiveDir === undefined
-      ? OrderArchiving.layerOff
-      : Layer.provideMerge(
-          OrderArchiving.layerOff,
-          Layer.effectDiscard(
-            Effect.logWarning(
-              "ARCHIVE_DIR is set and RETENTION is not: orders are kept for ever, and none is archived",
-            ),
-          ),
-        );
-  }
+  if (retention === undefined) return OrderArchiving.layerOff;
   if (archiveDir === undefined) {
     return OrderArchiving.layer({ retention, files: undefined });
   }
@@ -388,13 +378,10 @@ const observability = (
     otlpEndpoint: config.otlpEndpoint,
   });
 
-/** Settings come from the environment, and for the rest from `.env`. */
 const withSettings = (runtime: Runtime) =>
-  ConfigProvider.layerAdd(
-    Effect.orElseSucceed(ConfigProvider.fromDotEnv(), () =>
-      ConfigProvider.fromUnknown({}),
-    ),
-  ).pipe(Layer.provide(runtime.services));
+  ConfigProvider.layerAdd(SettingCheck.fromEnvironmentAndFile).pipe(
+    Layer.provide(runtime.services),
+  );
 
 /** How long a process may take to stop: orders in work have the first part. */
 const stopLimit = (config: AppConfig) =>
@@ -490,6 +477,10 @@ export const run = <E extends { readonly message: string } = never>(
       AppConfig,
       (error) => new StartFailed({ message: settingFaults(error) }),
     );
+    yield* SettingCheck.checkTogether(config, {
+      access: accessOf(config),
+      hasOwnWork: ownWork !== undefined,
+    });
     if (args.instances !== undefined) {
       return yield* serveInMany(runtime, config, args, args.instances);
     }

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
+import { SqlClient } from "effect/sql";
 import {
   type RuntimeName,
   runtimes,
@@ -11,7 +12,7 @@ import {
   startService,
   until,
 } from "./support/serviceProcess.ts";
-import { TestDatabase } from "./support/testDatabase.ts";
+import { layerSql, TestDatabase } from "./support/testDatabase.ts";
 import { startTraceCollector } from "./support/traceCollector.ts";
 
 const order = (order_id: string) => ({
@@ -66,6 +67,18 @@ describe("the service as a process", () => {
     ["FULFILLMENT_URL", "host/hook", /FULFILLMENT_URL.*such as https:/],
     ["ALLOWED_HOSTS", "https://a.example", /ALLOWED_HOSTS.*or \*/],
     ["ALLOWED_HOSTS", "a.example,", /ALLOWED_HOSTS.*such as/],
+    [
+      "FULFILMENT_URL",
+      "http://secret:1/",
+      /FULFILMENT_URL is no setting.*write FULFILLMENT_URL=/,
+    ],
+    [
+      "DATABASE_URL",
+      "postgres://127.0.0.1:1/o?schema=x",
+      /schema has no effect/,
+    ],
+    ["ARCHIVE_DIR", "/archive", /ARCHIVE_DIR has no effect without RETENTION/],
+    ["RETRY_BASE", "6 minutes", /RETRY_BASE has no effect above RETRY_CAP/],
   ] as const)(
     "says in one line that %s=%s will not do",
     ([name, value, words]) =>
@@ -98,6 +111,78 @@ describe("the service as a process", () => {
       assert.match(output, /FULFILLMENT_URL: must/);
       assert.notMatch(output, /s3cret|t0ken/);
     }),
+  );
+
+  it.live.each([
+    [{ FULFILLMENT_SECRET: "secret" }, /no effect without FULFILLMENT_URL/],
+    [{ DATABASE_POOL_SIZE: "5" }, /no effect without DATABASE_URL/],
+    [
+      { ADMIN_KEY: "secret-secret-secret-secret-secret" },
+      /no effect while access is open.*ACCESS=keys/,
+    ],
+  ] as const)("says in one line that %j alone has no effect", ([env, words]) =>
+    Effect.promise(async () => {
+      const { exit, output } = await refusal(env);
+      assert.strictEqual(exit, 1);
+      assert.strictEqual(output.split("\n").length, 1, output);
+      assert.match(output, words);
+      assert.notInclude(output, "secret");
+    }),
+  );
+
+  it.live("starts on no .env that it cannot read", () =>
+    Effect.promise(async () => {
+      const directory = await mkdtemp(join(tmpdir(), "orders-env-"));
+      const refused = async (words: RegExp) => {
+        const { ended, output } = spawnService({}, { directory });
+        assert.strictEqual(await ended, 1);
+        assert.match(output().trim(), words);
+        assert.notInclude(output().trim(), "\n");
+      };
+      const file = join(directory, ".env");
+      const text = "DATABASE_URL=postgres://127.0.0.1:1/none\n";
+      await writeFile(file, `\ufeff${text}`, "utf16le");
+      await refused(/\.env is no text in UTF-8.*save it as UTF-8/);
+      await writeFile(file, text, "utf16le");
+      await refused(/\.env is no text in UTF-8/);
+      await writeFile(file, `${text}FULFILMENT_URL=http://127.0.0.1:1/\n`);
+      await refused(/FULFILMENT_URL is no setting/);
+      await rm(file);
+      await mkdir(file);
+      await refused(/\.env is there and cannot be read/);
+      await rm(directory, { recursive: true });
+    }),
+  );
+
+  it.live("is two deployments in two schemas, with one RUNNER_HOST", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase;
+      const sql = yield* SqlClient.SqlClient;
+      yield* sql`CREATE SCHEMA one`;
+      yield* sql`CREATE SCHEMA two`;
+      const start = (schema: string) =>
+        service({
+          DATABASE_URL: `${url}?options=-c%20search_path%3D${schema}`,
+          RUNNER_HOST: "the-same",
+          RUNNER_PORT: "1",
+        });
+      const [one, two] = yield* Effect.all([start("one"), start("two")], {
+        concurrency: 2,
+      });
+      const placed = yield* Effect.promise(() => place(one.url, "ONE"));
+      assert.strictEqual(placed.status, 201);
+      const found = yield* Effect.promise(() =>
+        fetch(`${two.url}/api/orders/ONE/`),
+      );
+      assert.strictEqual(found.status, 404);
+      const tables = yield* sql<{ schema: string }>`
+        SELECT DISTINCT schemaname AS schema FROM pg_tables
+        WHERE schemaname IN ('one', 'two', 'public') ORDER BY 1`;
+      assert.deepStrictEqual(
+        tables.map(({ schema }) => schema),
+        ["one", "two"],
+      );
+    }).pipe(Effect.scoped, Effect.provide(layerSql)),
   );
 
   it.live("says in one line that its port is taken", () =>

@@ -86,9 +86,12 @@ const retries = async (bench: Bench): Promise<Taken> => {
     `${orders} dead letters of 0.96 MB retried together`,
     env,
     async ({ url }) => {
-      const answer = await fetch(`${url}/api/orders/retry/?limit=${orders}`, {
-        method: "POST",
-      });
+      const answer = await fetch(
+        `${url}/api/orders/retry/?all=true&limit=${orders}`,
+        {
+          method: "POST",
+        },
+      );
       const { retried } = (await answer.json()) as { retried: number };
       if (retried !== orders) throw new Error(`${retried} were retried`);
     },

@@ -3,7 +3,7 @@
  * group does for all of its endpoints; one of which neither does is an error
  * when the table is made, which is at start.
  */
-import { Context, Option, Schema } from "effect";
+import { Context, Option, Schema, SchemaAST } from "effect";
 import {
   HttpApiMiddleware,
   HttpApiSchema,
@@ -91,11 +91,14 @@ export const pages: Readonly<Record<string, Needed>> = {
   "/console/*": "anybody",
 };
 
-/** A request, and what it needs. */
+/** A request, what it needs, and what it may say. */
 export interface Rule {
   readonly method: string;
   readonly path: string;
   readonly needed: Needed;
+  /** The names that its query may have. */
+  readonly parameters: ReadonlyArray<string>;
+  readonly takesBody: boolean;
 }
 
 /** As much of endpoints and groups as is looked at here. */
@@ -105,6 +108,8 @@ interface Annotated {
 interface Endpoint extends Annotated {
   readonly method: string;
   readonly path: string;
+  readonly query: Schema.Top | undefined;
+  readonly payload: { readonly size: number };
 }
 interface Group extends Annotated {
   readonly endpoints: Readonly<Record<string, Endpoint>>;
@@ -122,6 +127,18 @@ export const neededBy = (endpoint: Endpoint, group: Annotated): Needed =>
     },
   );
 
+/** What the query of an endpoint may have, by its schema. */
+const parametersOf = ({ method, path, query }: Endpoint) => {
+  if (query === undefined) return [];
+  const { ast } = Schema.toEncoded(query);
+  if (SchemaAST.isObjects(ast) && ast.indexSignatures.length === 0) {
+    return ast.propertySignatures.map(({ name }) => String(name));
+  }
+  throw new Error(
+    `${method} ${path} does not name its query parameters: write them as the fields of a struct.`,
+  );
+};
+
 /** The rules of groups of endpoints. */
 export const rulesOf = (groups: Iterable<Group>): ReadonlyArray<Rule> =>
   Array.from(groups).flatMap((group) =>
@@ -129,5 +146,7 @@ export const rulesOf = (groups: Iterable<Group>): ReadonlyArray<Rule> =>
       method: endpoint.method,
       path: endpoint.path,
       needed: neededBy(endpoint, group),
+      parameters: parametersOf(endpoint),
+      takesBody: endpoint.payload.size > 0,
     })),
   );

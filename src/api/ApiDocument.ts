@@ -74,12 +74,16 @@ const problem = (description: string, schema: object) => ({
   content: { "application/problem+json": { schema } },
 });
 
-/** What is refused before it comes to an endpoint (`http/Browsers`). */
+/** What is refused before an endpoint (`http/RequestCheck`, `http/Browsers`). */
 const addRefusals = (
   path: string,
   method: string,
   { responses }: Operation,
 ): void => {
+  responses["400"] ??= problem(
+    "Bad Request",
+    refTo("BadRequestProblemEncoded"),
+  );
   if (path.startsWith("/health/")) return;
   responses["421"] = problem(
     "The `Host` is no name of this service",

@@ -65,7 +65,19 @@ const errorMax = 2_000;
 /** Where an earlier change of many came to. */
 const goOn = "Goes on from the `next_cursor` of an answer.";
 
+/** Without one of these a change of many is refused, unless `all` is said. */
+export const bulkFilters = ["user_id", "created_before", "error"] as const;
+
+const allDescription =
+  "True: also without a filter, so that the orders of all users may be changed.";
+
 const chosenInBody = {
+  all: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      message: "must be true or false",
+      description: allDescription,
+    }),
+  ),
   cursor: Schema.optionalKey(PageCursor.annotate({ description: goOn })),
   user_id: Schema.optionalKey(
     idInJson("Only this user's orders.").pipe(
@@ -93,6 +105,12 @@ const chosenInBody = {
 };
 
 const chosenInQuery = {
+  all: Schema.optional(
+    Schema.Literals(["true", "false"]).annotate({
+      message: "must be true or false, given once",
+      description: allDescription,
+    }),
+  ),
   cursor: Schema.optional(
     Once.annotate({ description: goOn }).pipe(Schema.decodeTo(PageCursor)),
   ),
@@ -267,7 +285,7 @@ const sizedPages = (size: number) => (operation: Record<string, unknown>) => ({
 });
 
 const whichMany =
-  "Which ones, the query or the body says; the body may be left out, and comes first. A dry run only counts. Both read a bounded part of the orders: `more` and `capped` tell where they stopped.";
+  "Which ones, the query or the body says: by a filter, or all of them with `all=true`. The body may be left out, and comes first. A dry run only counts. Both read a bounded part of the orders: `more` and `capped` tell where they stopped.";
 
 const ofManyOrders = (operation: Record<string, unknown>) => ({
   ...sizedPages(manyDefault)(operation),
@@ -312,6 +330,12 @@ export class OrdersApi extends HttpApiGroup.make("orders")
     placeManyEndpoint,
     HttpApiEndpoint.get("list", "/api/orders/", {
       query: {
+        format: Schema.optional(
+          Schema.Literal("json").annotate({
+            message: "must be json, given once; /api/orders/export/ has others",
+            description: "Changes nothing: a list is always JSON.",
+          }),
+        ),
         limit: Schema.optional(PageSize),
         cursor: Schema.optional(
           Once.annotate({ description: "From the `Link` of a page." }).pipe(

@@ -41,11 +41,9 @@ const flags = {
 
 type Input = Command.Command.Config.Infer<typeof flags>;
 
+/** Whether it is about many orders; a limit alone does not say of whom. */
 const isFiltered = (input: Input) =>
-  input.all ||
-  Option.isSome(input.user) ||
-  Option.isSome(input.createdBefore) ||
-  Option.isSome(input.limit);
+  input.all || Option.isSome(input.user) || Option.isSome(input.createdBefore);
 
 /** What is done, in words. */
 interface Deed {
@@ -70,6 +68,7 @@ const payloadOf = (input: Input, dry_run: boolean) => ({
   ...(Option.isSome(input.createdBefore) && {
     created_before: input.createdBefore.value,
   }),
+  ...(input.all && { all: true }),
   limit: Option.getOrElse(input.limit, () => limitDefault),
   ...(dry_run && { dry_run }),
 });
@@ -141,13 +140,15 @@ const operate = (
   many: (client: Client, payload: Payload) => Effect.Effect<Many, unknown>,
 ) =>
   Effect.gen(function* () {
-    if (isFiltered(input) === input.ids.length > 0) {
+    const isOfMany = isFiltered(input);
+    const isLimitLost = Option.isSome(input.limit) && !isOfMany;
+    if (isOfMany === input.ids.length > 0 || isLimitLost) {
       return yield* usedWrongly(
-        `Name the orders to ${deed.verb}, or choose them by --user, --created-before, --limit or --all.\nExamples: orders ${deed.verb} --help`,
+        `Name the orders to ${deed.verb}, or choose them by --user, --created-before or --all; --limit says how many of those.\nExamples: orders ${deed.verb} --help`,
       );
     }
     yield* withClient((client) =>
-      isFiltered(input)
+      isOfMany
         ? withMany(deed, input, (payload) => many(client, payload))
         : Effect.asVoid(forEachOrder(input.ids, (id) => one(client, id))),
     );

@@ -152,7 +152,7 @@ export type { PlaceManyError, PlaceManyOptions } from "./PlacingMany.ts";
 /** Which orders; `limit` is the size of a page, 500 unless said. */
 export type OrderFilter = Omit<
   Parameters<Endpoints["orders"]["list"]>[0]["query"],
-  "cursor"
+  "cursor" | "format"
 >;
 
 /** What `list` fails with. */

@@ -9,7 +9,7 @@
  */
 import { Context, Effect, Layer, Stream } from "effect";
 import {
-  FindMyWay,
+  type FindMyWay,
   HttpBody,
   HttpServerRequest,
   HttpServerRespondable,
@@ -46,6 +46,7 @@ import { orUnavailable } from "./Admission.ts";
 import * as Askers from "./Askers.ts";
 import * as ClientAddress from "./ClientAddress.ts";
 import * as KeyCookie from "./KeyCookie.ts";
+import * as RouteTable from "./RouteTable.ts";
 
 export interface AccessOptions {
   readonly access: "open" | "keys";
@@ -58,24 +59,22 @@ export interface AccessOptions {
 type Request = HttpServerRequest.HttpServerRequest;
 type Response = HttpServerResponse.HttpServerResponse;
 
-/** What requests need, found as the router finds their endpoints. */
+/** What requests need. */
 export const tableOf = (
-  rules: ReadonlyArray<Rule>,
+  rules: ReadonlyArray<Pick<Rule, "method" | "path" | "needed">>,
   config: Partial<FindMyWay.RouterConfig>,
-) => {
-  const table = FindMyWay.make<Needed>(config);
-  for (const { method, needed, path } of rules) {
-    table.on(method, path as FindMyWay.PathInput, needed);
-  }
-  for (const [path, needed] of Object.entries(pages)) {
-    table.on("GET", path as FindMyWay.PathInput, needed);
-  }
-  return (method: string, url: string): Needed | undefined =>
-    (
-      table.find(method, url) ??
-      (method === "HEAD" ? table.find("GET", url) : undefined)
-    )?.handler;
-};
+) =>
+  RouteTable.make<Needed>(
+    [
+      ...rules.map((rule) => ({ ...rule, value: rule.needed })),
+      ...Object.entries(pages).map(([path, value]) => ({
+        method: "GET",
+        path,
+        value,
+      })),
+    ],
+    config,
+  );
 
 type Refusal =
   | KeyRequired

@@ -37,6 +37,7 @@ import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
 import { Placing } from "./Placing.ts";
 import * as ProcessingHttp from "./ProcessingHttp.ts";
+import { RequestCheck } from "./RequestCheck.ts";
 import * as SessionHttp from "./SessionHttp.ts";
 import * as SubscriptionsHttp from "./SubscriptionsHttp.ts";
 
@@ -137,9 +138,14 @@ const edge = HttpRouter.use(
     const access = yield* AccessCheck;
     const kept = yield* KeptPages;
     const placing = yield* Placing;
+    const requests = yield* RequestCheck;
     const edge = Edge.make(isDraining);
     yield* router.addGlobalMiddleware((app) =>
-      edge(browsers.before(access.before(placing.before(kept.before(app))))),
+      edge(
+        browsers.before(
+          access.before(placing.before(requests.before(kept.before(app)))),
+        ),
+      ),
     );
   }),
 );
@@ -185,6 +191,7 @@ export const layer = (options: HttpAppOptions) =>
         AccessCheck.layer(options, routerConfig),
         layerKeyAccess(options.access),
         KeptPages.layer,
+        RequestCheck.layer(routerConfig),
         Placing.layer,
       ]),
       Layer.provide([Admission.layer(options.maxInFlight), Answers.layer]),

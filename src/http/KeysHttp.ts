@@ -7,14 +7,10 @@ import { Api } from "../api/Api.ts";
 import * as KeysApi from "../api/KeysApi.ts";
 import { Admission } from "./Admission.ts";
 import * as JsonBody from "./JsonBody.ts";
-import { toBadRequest } from "./Placing.ts";
+import { decodeStrictly } from "./UnknownNames.ts";
 
-const decodeMakeKey = Schema.decodeUnknownEffect(KeysApi.MakeKey, {
-  errors: "all",
-});
-const decodeRollKey = Schema.decodeUnknownEffect(KeysApi.RollKey, {
-  errors: "all",
-});
+const decodeMakeKey = decodeStrictly(KeysApi.MakeKey);
+const decodeRollKey = decodeStrictly(KeysApi.RollKey);
 const encodeMadeKey = Schema.encodeSync(KeysApi.MadeKey);
 
 /** Nobody on the way keeps an answer that has a key in it. */
@@ -46,7 +42,7 @@ export const layer = HttpApiBuilder.group(
               expires_at = null,
               rate_limit = null,
               ...given
-            } = yield* Effect.mapError(decodeMakeKey(body), toBadRequest);
+            } = yield* decodeMakeKey(body);
             const isPast =
               expires_at !== null &&
               DateTime.toEpochMillis(expires_at) <=
@@ -60,10 +56,7 @@ export const layer = HttpApiBuilder.group(
       .handleRaw("roll", ({ params, request }) => {
         const roll = (body: unknown) =>
           Effect.gen(function* () {
-            const { grace = 0 } = yield* Effect.mapError(
-              decodeRollKey(body),
-              toBadRequest,
-            );
+            const { grace = 0 } = yield* decodeRollKey(body);
             return shownOnce(yield* admit(keys.roll(params.key_id, grace)));
           });
         return JsonBody.isSent(request)

@@ -1,9 +1,10 @@
 /** The order endpoints: translates between HTTP and `Orders`, decides nothing. */
 import { Effect, Schema } from "effect";
 import { type HttpServerRequest, HttpServerResponse } from "effect/http";
-import { HttpApiBuilder } from "effect/http-api";
+import { HttpApiBuilder, HttpApiError } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import {
+  bulkFilters,
   CancelOrders,
   manyDefault,
   pageSizeDefault,
@@ -20,32 +21,40 @@ import * as BatchPlacing from "./BatchPlacing.ts";
 import { makeExporting } from "./Exporting.ts";
 import * as JsonBody from "./JsonBody.ts";
 import { etagOf, fromOrder, fromOrders, isKnown } from "./OrderResponses.ts";
-import { Placing, toBadRequest } from "./Placing.ts";
+import { Placing } from "./Placing.ts";
 import * as ProcessingHttp from "./ProcessingHttp.ts";
+import { decodeStrictly } from "./UnknownNames.ts";
 
 /** Which orders to change, as far as a body says so: it may be left out. */
-const readChoice = <A, I>(schema: Schema.Codec<A, I>) => {
-  const decode = Schema.decodeUnknownEffect(schema, { errors: "all" });
-  return Effect.fnUntraced(function* (
-    request: HttpServerRequest.HttpServerRequest,
-  ) {
+const readChoice = <A>(
+  decode: (body: unknown) => Effect.Effect<A, HttpApiError.BadRequestProblem>,
+) =>
+  Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
     if (!JsonBody.isSent(request)) return {};
-    return yield* JsonBody.use(request, (body) =>
-      Effect.mapError(decode(body), toBadRequest),
-    );
+    return yield* JsonBody.use(request, decode);
+  });
+const readRetryOrders = readChoice(decodeStrictly(RetryOrders));
+const readCancelOrders = readChoice(decodeStrictly(CancelOrders));
+
+/** What would change the orders of everybody has to say so. */
+const nothingChosen = (filters: ReadonlyArray<string>) => {
+  const named = filters.map((name) => `\`${name}\``).join(", ");
+  return new HttpApiError.BadRequestProblem({
+    detail: `No order was changed, because the request has no filter: name ${named}, or say \`all=true\` to mean the orders of all users.`,
+    errors: [{ path: ["query", "all"], message: "is needed without a filter" }],
   });
 };
-const readRetryOrders = readChoice(RetryOrders);
-const readCancelOrders = readChoice(CancelOrders);
 
 /** What query and body say together; of both, a dry run is believed. */
 const together = <
   Query extends {
+    readonly all?: "true" | "false" | undefined;
     readonly cursor?: string | undefined;
     readonly dry_run?: "true" | "false" | undefined;
     readonly limit?: number | undefined;
   },
   Body extends {
+    readonly all?: boolean;
     readonly cursor?: string;
     readonly dry_run?: boolean;
     readonly limit?: number;
@@ -53,19 +62,30 @@ const together = <
 >(
   query: Query,
   body: Body,
+  filters: ReadonlyArray<string>,
 ) => {
-  const { cursor: queriedFrom, dry_run: inQuery, ...queried } = query;
-  const { cursor = queriedFrom, dry_run: inBody, ...given } = body;
-  return {
-    choice: {
-      ...queried,
-      ...given,
-      after: cursor === undefined ? undefined : parseCursor(cursor),
-      limit: body.limit ?? query.limit ?? manyDefault,
-    },
-    isDryRun: inQuery === "true" || inBody === true,
+  const { all: _, cursor: queriedFrom, dry_run: inQuery, ...queried } = query;
+  const { all: __, cursor = queriedFrom, dry_run: inBody, ...given } = body;
+  const choice = {
+    ...queried,
+    ...given,
+    after: cursor === undefined ? undefined : parseCursor(cursor),
+    limit: body.limit ?? query.limit ?? manyDefault,
   };
+  const isAll = body.all ?? query.all === "true";
+  const isFiltered = filters.some(
+    (name) => (choice as Record<string, unknown>)[name] !== undefined,
+  );
+  return isAll || isFiltered
+    ? Effect.succeed({
+        choice,
+        isDryRun: inQuery === "true" || inBody === true,
+      })
+    : Effect.fail(nothingChosen(filters));
 };
+
+const retryFilters: ReadonlyArray<string> = bulkFilters;
+const cancelFilters = retryFilters.filter((name) => name !== "error");
 
 const counted = ({ isCapped, matching }: Matching) => ({
   more: matching > 0,
@@ -114,9 +134,10 @@ export const layer = HttpApiBuilder.group(
       .handleRaw(
         "retryMany",
         Effect.fnUntraced(function* ({ query, request }) {
-          const { choice, isDryRun } = together(
+          const { choice, isDryRun } = yield* together(
             query,
             yield* readRetryOrders(request),
+            retryFilters,
           );
           if (isDryRun) {
             const { limit: _, ...filter } = choice;
@@ -130,9 +151,10 @@ export const layer = HttpApiBuilder.group(
       .handleRaw(
         "cancelMany",
         Effect.fnUntraced(function* ({ query, request }) {
-          const { choice, isDryRun } = together(
+          const { choice, isDryRun } = yield* together(
             query,
             yield* readCancelOrders(request),
+            cancelFilters,
           );
           if (isDryRun) {
             const { limit: _, ...filter } = choice;
@@ -148,7 +170,12 @@ export const layer = HttpApiBuilder.group(
       )
       .handleAll({
         list: Effect.fnUntraced(function* ({ query, request }) {
-          const { cursor, limit = pageSizeDefault, ...filter } = query;
+          const {
+            cursor,
+            format: _,
+            limit = pageSizeDefault,
+            ...filter
+          } = query;
           const after = cursor === undefined ? undefined : parseCursor(cursor);
           const answer = Effect.map(
             orders.list({ ...filter, limit, after }),

@@ -90,7 +90,7 @@ export const readOrder = (
   );
 
 /** A refusal in the words of the contract, as the API's builder answers it. */
-const refuse = (refusal: Refusal): Effect.Effect<Response> =>
+export const refuse = (refusal: Refusal): Effect.Effect<Response> =>
   Effect.map(HttpServerRespondable.toResponse(refusal), (response) =>
     refusal._tag === "Unavailable"
       ? HttpServerResponse.setHeader(

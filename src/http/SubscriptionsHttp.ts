@@ -1,5 +1,5 @@
 /** The endpoints of subscriptions: translates, decides nothing. */
-import { Effect, Schema } from "effect";
+import { Effect } from "effect";
 import { HttpApiBuilder, HttpApiError, HttpApiSchema } from "effect/http-api";
 import { Api } from "../api/Api.ts";
 import type { EventsOff } from "../api/Problems.ts";
@@ -12,11 +12,9 @@ import {
 import { Admission } from "./Admission.ts";
 import { eventsOff } from "./EventsHttp.ts";
 import * as JsonBody from "./JsonBody.ts";
-import { toBadRequest } from "./Placing.ts";
+import { decodeStrictly } from "./UnknownNames.ts";
 
-const decodeSubscribe = Schema.decodeUnknownEffect(Subscribe, {
-  errors: "all",
-});
+const decodeSubscribe = decodeStrictly(Subscribe);
 
 const privateReceiver = (_: PrivateReceiver) =>
   new HttpApiError.BadRequestProblem({
@@ -49,16 +47,13 @@ export const layer = HttpApiBuilder.group(
     return handlers
       .handleRaw("subscribe", ({ request }) =>
         JsonBody.use(request, (body) =>
-          Effect.flatMap(
-            Effect.mapError(decodeSubscribe(body), toBadRequest),
-            (asked) =>
-              admit(
-                Effect.catchTags(subscriptions.subscribe(asked), {
-                  EventsAreOff: () => Effect.fail(eventsOff),
-                  PrivateReceiver: (error) =>
-                    Effect.fail(privateReceiver(error)),
-                }),
-              ),
+          Effect.flatMap(decodeSubscribe(body), (asked) =>
+            admit(
+              Effect.catchTags(subscriptions.subscribe(asked), {
+                EventsAreOff: () => Effect.fail(eventsOff),
+                PrivateReceiver: (error) => Effect.fail(privateReceiver(error)),
+              }),
+            ),
           ),
         ).pipe(
           Effect.map(({ secret, subscription }) =>

@@ -5,6 +5,7 @@
  */
 import { Duration, Effect } from "effect";
 import type { SqlClient, SqlError } from "effect/sql";
+import { advisoryLockKey } from "./AdvisoryLockKey.ts";
 
 /** So many days are there before they begin: as long as nobody may look. */
 const daysAhead = 7;
@@ -13,7 +14,7 @@ const daysAhead = 7;
 const othersMax = 10_000;
 
 /** The lock of who does it: a name of ours, as a number. */
-const lockKey = 0x6576656e74;
+const lockKey = advisoryLockKey(0x6576656e74);
 
 /**
  * To drop a day nothing may read or write events for a moment; where somebody

@@ -22,6 +22,7 @@ import {
   Scope,
 } from "effect";
 import { SqlClient, type SqlError } from "effect/sql";
+import { advisoryLockKey } from "./AdvisoryLockKey.ts";
 import * as DetachedStatement from "./DetachedStatement.ts";
 
 /**
@@ -42,8 +43,8 @@ const patience = Duration.seconds(10);
 /** How soon a name that could not be had is asked for again. */
 const retryInterval = Duration.millis(250);
 
-/** The lock's key: a hash of the name, with a seed that is ours ("name"). */
-const lockKey = (name: string) => `hashtextextended(${name}, ${0x6e616d65})`;
+/** The lock's key, with a seed that is ours ("name"). */
+const lockKey = (name: string) => advisoryLockKey(0x6e616d65, name);
 
 /** In `pg_locks`, the lock of a name that a session holds. */
 const lockOf = (name: string) => `locktype = 'advisory' AND granted
@@ -121,8 +122,8 @@ const openSession = Effect.fnUntraced(function* (name: string) {
   const session: Session = {
     pid: Number(rows[0]?.[0]),
     take: ask(
-      `SELECT pg_try_advisory_lock(${lockKey("$1")}),
-        (SELECT pid FROM pg_locks WHERE ${lockOf("$1")})`,
+      `SELECT pg_try_advisory_lock(${lockKey("$1::text")}),
+        (SELECT pid FROM pg_locks WHERE ${lockOf("$1::text")})`,
       name,
     ).pipe(
       Effect.map((rows) => {
@@ -156,7 +157,7 @@ const takeFirst = Effect.fnUntraced(function* (
   );
   if (Option.isSome(waited)) return;
   return yield* new NameTaken({
-    message: `another living process on this database has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
+    message: `another living process on this database and schema has the name ${name}: give this one a RUNNER_HOST or RUNNER_PORT of its own, or stop the other.`,
   });
 });
 

@@ -6,6 +6,7 @@
 import { Duration, Effect, Layer, Option, Semaphore } from "effect";
 import type { SqlError } from "effect/sql";
 import { type Subscription, subscriptionsMax } from "../domain/Subscription.ts";
+import { advisoryLockKey } from "./AdvisoryLockKey.ts";
 import { Connections } from "./Connections.ts";
 import { at, atOrNull } from "./OrderRow.ts";
 import * as Statements from "./Statements.ts";
@@ -65,7 +66,7 @@ const subscriptionOf = (row: Row): Subscription => ({
  * Whoever makes a subscription holds this lock until it is committed, so that no
  * two look for a free slot at once: a name of ours, as a number.
  */
-const lockKey = 0x73756273;
+const lockKey = advisoryLockKey(0x73756273);
 
 interface ClaimRow
   extends Omit<ClaimedSubscription, "place" | "wait" | "epoch"> {
@@ -116,7 +117,7 @@ const make = Effect.gen(function* () {
       answer(
         apart.withTransaction(
           Effect.gen(function* () {
-            yield* apart`SELECT pg_advisory_xact_lock(${apart.literal(String(lockKey))})`;
+            yield* apart`SELECT pg_advisory_xact_lock(${apart.literal(lockKey)})`;
             const [made] = yield* apart`
               INSERT INTO subscriptions
                 (id, slot, url, types, secret, place, place_index, place_at)

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import * as Tls from "node:tls";
 import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { Redacted, Result } from "effect";
+import { nearestName } from "../domain/NearestName.ts";
 
 /** A host of several, or the only one. */
 export interface Host {
@@ -49,6 +50,37 @@ const ownParameters = [
   "sslkey",
   "target_session_attrs",
 ] as const;
+/** What the client reads, and uses. */
+const clientParameters: ReadonlySet<string> = new Set([
+  ...["host", "port", "user", "password", "dbname"],
+  ...["options", "connect_timeout"],
+]);
+
+/** How other drivers name the schema. */
+const schemaParameters: ReadonlySet<string> = new Set([
+  ...["search_path", "searchPath", "schema", "currentSchema"],
+]);
+
+/**
+ * Ignored, the tables would go to another schema, or the connection would be
+ * less safe than was asked for.
+ */
+const unknownParameter = (
+  name: string,
+  value: string,
+  shown: string,
+): string => {
+  if (schemaParameters.has(name)) {
+    const schema = /^\w{1,63}$/.test(value) ? value : "NAME";
+    return `${name} has no effect here, and the tables would go to another schema: write options=-c%20search_path%3D${schema} in its place`;
+  }
+  const known = [...ownParameters, ...clientParameters];
+  const meant = nearestName(name, known);
+  return meant === undefined
+    ? `${shown.slice(0, 50)} has no effect here: remove it; what has an effect is ${known.join(", ")}`
+    : `${shown.slice(0, 50)} has no effect here: did you mean ${meant}?`;
+};
+
 type Own = Partial<Record<(typeof ownParameters)[number], string>>;
 
 /** A fault of the URL, in words that follow "DATABASE_URL: ". */
@@ -71,12 +103,20 @@ const encryptionOf = (
   sslmode: SslMode | undefined,
   own: Own,
 ): Result.Result<Encryption, string> => {
+  const files = (["sslrootcert", "sslcert", "sslkey"] as const).filter(
+    (name) => own[name] !== undefined,
+  );
   switch (sslmode) {
     case "disable":
-      return Result.succeed({ _tag: "Never" });
     case undefined:
     case "allow":
     case "prefer":
+      if (files.length > 0) {
+        return Result.fail(
+          `${files.join(", ")} would have no effect with sslmode ${sslmode ?? "left out"}: write sslmode=verify-full`,
+        );
+      }
+      if (sslmode === "disable") return Result.succeed({ _tag: "Never" });
       return Result.succeed({
         _tag: "IfOffered",
         options: { rejectUnauthorized: false },
@@ -102,13 +142,15 @@ const splitUrl = (url: string) => {
 
 const ownParametersOf = (url: string): Result.Result<Own, string> => {
   const query = URL.parse(`x:/?${url.split("?")[1] ?? ""}`)?.searchParams;
+  const isInPassword = url.includes("@", url.indexOf("?"));
   const own: Own = {};
   for (const [name, value] of query ?? []) {
     const known = ownParameters.find((one) => one === name);
     if (known !== undefined) own[known] = value;
-    // To be asked for safety and give none is worse than to refuse.
-    else if (/^(ssl|channel_binding|gssencmode|require_auth)/.test(name)) {
-      return Result.fail(`${name} is not known here`);
+    else if (!clientParameters.has(name)) {
+      // A "?" in a password that is not encoded makes a parameter of its rest.
+      const shown = isInPassword ? "one of its parameters" : name;
+      return Result.fail(unknownParameter(name, value, shown));
     }
   }
   const { target_session_attrs: target = "read-write" } = own;

@@ -297,6 +297,8 @@ describe.concurrent("orders used wrongly", () => {
     [["place"], /--id, --user/],
     [["place", "--id", "1"], /needs all of/],
     [["get"], /order_id/],
+    [["cancel", "--limit", "5", "--yes"], /or --all; --limit says/],
+    [["retry", "1", "--limit", "5"], /--limit says how many/],
     [["list", "--limit", "0"], /from 1 to/],
     [["list", "--status", "LOST"], /PENDING/],
     [["list", "--created-after", "yesterday"], /2026-01-31T12:00:00Z/],

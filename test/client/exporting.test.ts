@@ -195,9 +195,12 @@ describe("an export through the client", () => {
           return seen % 10_000 === 0
             ? Effect.promise(async () => {
                 await place(`meanwhile-${seen}`);
-                await fetch(`${service.url}/api/orders/cancel/?limit=50`, {
-                  method: "POST",
-                });
+                await fetch(
+                  `${service.url}/api/orders/cancel/?all=true&limit=50`,
+                  {
+                    method: "POST",
+                  },
+                );
               })
             : Effect.void;
         }),

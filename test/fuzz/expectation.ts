@@ -190,10 +190,14 @@ const orderStatuses = new Set([
 const exportStatuses = (query: URLSearchParams): ReadonlyArray<number> => {
   const filter = new URLSearchParams(query);
   for (const name of ["limit", "cursor"]) filter.delete(name);
+  return isFormatRefused(query, /^(ndjson|csv)$/)
+    ? [400]
+    : [...listStatuses(filter), 503];
+};
+
+const isFormatRefused = (query: URLSearchParams, known: RegExp): boolean => {
   const formats = query.getAll("format");
-  const isRefused =
-    formats.length > 1 || formats.some((_) => !/^(ndjson|csv)$/.test(_));
-  return isRefused ? [400] : [...listStatuses(filter), 503];
+  return formats.length > 1 || formats.some((format) => !known.test(format));
 };
 
 const listStatuses = (query: URLSearchParams): ReadonlyArray<number> => {
@@ -332,12 +336,25 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
   if (operation === undefined) {
     return { ...noOrder, statuses: new Set([200]), byHttpLayer: none };
   }
+  const query = queryOf(sent.target);
+  const isKnown = (name: string) =>
+    (operation.parameters ?? []).some(
+      (known) => known.in === "query" && known.name === name,
+    );
+  if (!Array.from(query.keys()).every(isKnown)) {
+    return {
+      ...noOrder,
+      operation,
+      statuses: new Set([400]),
+      byHttpLayer: none,
+    };
+  }
   const isPlace = operation.operationId === "orders.place";
   const order = isPlace ? judgeOrder(sent.body ?? Buffer.alloc(0)) : undefined;
-  const query = queryOf(sent.target);
   const byOperation: Readonly<Record<string, () => ReadonlyArray<number>>> = {
     "orders.placeMany": () => batchStatuses(sent),
-    "orders.list": () => listStatuses(query),
+    "orders.list": () =>
+      isFormatRefused(query, /^json$/) ? [400] : listStatuses(query),
     "orders.export": () => exportStatuses(query),
     "events.list": () => eventStatuses(query, false),
     "events.stream": () => eventStatuses(query, true),

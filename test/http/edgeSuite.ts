@@ -5,7 +5,7 @@ import { OpenApi } from "effect/http-api";
 import { assert, describe, it } from "vitest";
 import { Api as Contract } from "../../src/api/Api.ts";
 import { framesOf, isStream } from "../support/sse.ts";
-import { type Api, assertProblem } from "./api.ts";
+import { type Api, assertFaults, assertProblem } from "./api.ts";
 import { faultsOf } from "./jsonSchema.ts";
 
 /** What answers with something else than plain JSON. */
@@ -118,6 +118,65 @@ export const edgeSuite = (api: () => Api) => {
           assert.include(known, path.replace(/:\w+/, "anything"));
         }
       }
+    });
+
+    for (const group of Object.values(Contract.groups)) {
+      for (const endpoint of Object.values(group.endpoints)) {
+        const { method } = endpoint;
+        const path = endpoint.path.replace(/:\w+/, "anything");
+        it(`refuses what it does not read: ${method} ${path}`, async () => {
+          for (const asked of withAndWithoutSlash(path)) {
+            assertFaults(await api().request(method, `${asked}?xx=1&limi=2`), {
+              "query.xx": /^is not a parameter of this request\. It takes /,
+              "query.limi": /^is not a parameter of this request\. /,
+            });
+          }
+          if (method === "GET" || endpoint.payload.size > 0) return;
+          const send = (body: string, chunked = false) =>
+            api().request(method, path, { body, chunked });
+          assertFaults(await send('{"dry_run":true}'), {
+            "payload.dry_run":
+              /^is not a field of this request\. It takes no fields\.$/,
+          });
+          assertFaults(await send("a=b"), { payload: /takes no body/ });
+          assertFaults(await send("[1]"), { payload: /takes no body/ });
+          assert.notInclude([400, 415], (await send("{}")).status);
+          assert.notInclude([400, 415], (await send("", true)).status);
+        });
+      }
+    }
+
+    it("reads no query beside the API either, but for the console", async () => {
+      for (const path of ["/metrics", "/docs", "/openapi.json"]) {
+        assertFaults(await api().get(`${path}?name=x`), {
+          "query.name": /It takes no parameters\./,
+        });
+      }
+      assert.strictEqual((await api().get("/?from=mail")).status, 200);
+    });
+
+    it("names the parameter that was meant, and no more than ten", async () => {
+      const { json } = await api().get("/api/orders/?user=zz&status[]=FAILED");
+      assert.strictEqual(
+        json.detail,
+        "`user` is not a parameter of this request. Did you mean `user_id`? `status[]` is not a parameter of this request. Did you mean `status`?",
+      );
+      const many = Array.from({ length: 500 }, (_, n) => `limit${n}=1`);
+      const refused = await api().get(`/api/orders/?${many.join("&")}`);
+      assert.lengthOf(refused.json.errors, 10);
+      const long = await api().get(`/api/orders/?${"x".repeat(8_000)}=1`);
+      assert.lengthOf(long.json.errors[0].path[1], 50);
+    });
+
+    it("places no order where the query says what is not read", async () => {
+      const path = "/api/orders/?dry_run=true";
+      const body =
+        '{"order_id":"with a query","user_id":1,"item_ids":["a"],"total_amount":1}';
+      const headers = { "content-type": "application/json" };
+      const refused = await api().request("POST", path, { body, headers });
+      assertFaults(refused, { "query.dry_run": /It takes no parameters\./ });
+      const found = await api().get("/api/orders/with%20a%20query/");
+      assert.strictEqual(found.status, 404);
     });
 
     for (const [path, answered] of paths) {

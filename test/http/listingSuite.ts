@@ -235,9 +235,9 @@ export const listingSuite = (api: () => Api) => {
       assert.deepStrictEqual(idsOf(spaced.json), idsOf(all));
     });
 
-    it("ignores parameters it does not know", async () => {
+    it("takes format=json, which the reference system has", async () => {
       const answer = await api().get(
-        `${query({ user_id: user })}&format=json&_=1&x=%FF&%E0%A4%A&&=`,
+        `${query({ user_id: user })}&format=json&&`,
       );
       assert.strictEqual(answer.status, 200);
       assert.deepStrictEqual(answer.json, await list());

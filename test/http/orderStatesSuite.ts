@@ -246,8 +246,8 @@ export const orderStatesSuite = (api: () => Api) => {
       }
       assert.deepStrictEqual(await statuses(buried.slice(2)), ["FAILED"]);
       assert.deepStrictEqual(await statuses(others), ["FAILED"]);
-      // Without a word on which, all of them: those of other tests too.
-      assert.isAtLeast((await retry(undefined)).json.retried, 2);
+      // All of them: those of other tests too.
+      assert.isAtLeast((await retry('{"all":true}')).json.retried, 2);
       for (const order of [...buried, ...others]) {
         await api().until(order, "COMPLETED");
       }
@@ -260,7 +260,8 @@ export const orderStatesSuite = (api: () => Api) => {
       assert.strictEqual((await retry(undefined, older)).json.retried, 1);
       const nobody = await retry('{"user_id":"nobody"}', "?user_id=query");
       assert.strictEqual(nobody.json.retried, 0);
-      assert.isAtLeast((await retry("{}", "?limit=500")).json.retried, 1);
+      const all = await retry("{}", "?limit=500&all=true");
+      assert.isAtLeast(all.json.retried, 1);
     });
 
     it("counts only, where a dry run is asked for in either place", async () => {
@@ -319,6 +320,25 @@ export const orderStatesSuite = (api: () => Api) => {
       assert.include(refused.json.errors[0].path, field);
     });
 
+    it.each([
+      ["", undefined],
+      ["?limit=500", undefined],
+      ["?dry_run=true", undefined],
+      ["?all=false", "{}"],
+      ["", '{"limit":1,"all":false}'],
+      ["?all=true", '{"all":false}'],
+    ])("changes nothing without a filter: %s %s", async (query, body) => {
+      const [buried] = await bury("nobody chose these", 1);
+      const refused = await retry(body, query);
+      assertFaults(refused, { "query.all": /is needed without a filter/ });
+      assert.include(refused.json.detail, "No order was changed");
+      assert.include(
+        refused.json.detail,
+        "name `user_id`, `created_before`, `error`, or say `all=true`",
+      );
+      await api().until(buried as Answer, "FAILED");
+    });
+
     it("refuses a body that is no JSON object", async () => {
       assertProblem(await retry("[]"), 400, "about:blank");
       assertProblem(await retry("{"), 400, "about:blank");
@@ -367,6 +387,21 @@ export const orderStatesSuite = (api: () => Api) => {
         "COMPLETED",
       );
     });
+
+    it.each([
+      ["?user=zz", undefined, "query.user", /Did you mean `user_id`\?/],
+      ["?dryrun=true", undefined, "query.dryrun", /Did you mean `dry_run`\?/],
+      ["", '{"userId":"zz"}', "payload.userId", /Did you mean `user_id`\?/],
+      ["", '{"error":"x"}', "payload.error", /It takes `all`, `cursor`, /],
+    ] as const)(
+      "cancels nobody's orders for %s %s, and says what was meant",
+      async (query, body, where, message) => {
+        const waiting = await place("nobody meant me", '["later"]');
+        await api().until(waiting, "PENDING", 1);
+        assertFaults(await cancel(body, query), { [where]: message });
+        await api().until(waiting, "PENDING", 1);
+      },
+    );
 
     it("refuses what names no orders, naming the field", async () => {
       const refused = await cancel('{"limit":501}');

@@ -81,11 +81,11 @@ export const placingSuite = (api: () => Api) => {
       ]) {
         await place("/api/orders/", body);
         const short = await place("/api/orders/", body);
-        const long = await place("/api/orders/?by=router", body);
+        const long = await place("/api/orders/?", body);
         assert.deepStrictEqual(shapeOf(long), shapeOf(short), body);
       }
       const short = await place("/api/orders", orderJson());
-      const long = await place("/api/orders?by=router", orderJson());
+      const long = await place("/api/orders?", orderJson());
       assert.deepStrictEqual([short.status, long.status], [201, 201]);
       assert.deepStrictEqual(
         Object.keys(long.headers).sort(),

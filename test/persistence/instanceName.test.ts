@@ -13,6 +13,7 @@ import {
   Scope,
 } from "effect";
 import { SqlClient } from "effect/sql";
+import { advisoryLockKey } from "../../src/persistence/AdvisoryLockKey.ts";
 import {
   InstanceName,
   type NameTaken,
@@ -25,6 +26,7 @@ import { layerSql, TestDatabase } from "../support/testDatabase.ts";
 const process = Effect.fnUntraced(function* (
   port: number,
   patience: Duration.Duration = Duration.millis(600),
+  schema = "public",
 ) {
   const { url } = yield* TestDatabase;
   const scope = yield* Scope.fork(yield* Effect.scope);
@@ -34,7 +36,10 @@ const process = Effect.fnUntraced(function* (
         host: "twin",
         port,
         patience,
-        session: Postgres.layer({ url: Redacted.make(url), poolSize: 1 }),
+        session: Postgres.layer({
+          url: Redacted.make(`${url}?options=-c%20search_path%3D${schema}`),
+          poolSize: 1,
+        }),
       }),
     ),
     scope,
@@ -61,6 +66,20 @@ layer(layerSql, { excludeTestServices: true })(
         const other = yield* process(2);
         yield* Effect.all([one.held, other.held]);
         assert.isFalse(one.isTaken() || other.isTaken());
+        assert.strictEqual((yield* holders).length, 2);
+      }),
+    );
+
+    it.effect("is another one in another schema of the database", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient;
+        yield* sql`CREATE SCHEMA other`;
+        const one = yield* process(7);
+        const other = yield* process(7, Duration.millis(600), "other");
+        yield* Effect.raceFirst(
+          Effect.all([one.held, other.held]),
+          Effect.raceFirst(one.taken, other.taken),
+        );
         assert.strictEqual((yield* holders).length, 2);
       }),
     );
@@ -126,8 +145,8 @@ layer(layerSql, { excludeTestServices: true })(
         yield* sql.reserve.pipe(
           Effect.flatMap((connection) =>
             connection.executeRaw(
-              "SELECT pg_advisory_lock(hashtextextended($1, $2))",
-              ["twin:6", 0x6e616d65],
+              `SELECT pg_advisory_lock(${advisoryLockKey(0x6e616d65, "$1::text")})`,
+              ["twin:6"],
             ),
           ),
           Effect.andThen(Deferred.succeed(has, undefined)),

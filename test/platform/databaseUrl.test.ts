@@ -103,8 +103,22 @@ describe("sslmode", () => {
       `sslmode=verify-ca&sslrootcert=${import.meta.filename}`,
       "has nothing in PEM in it",
     ],
-    ["sslcrl=/some.crl", "sslcrl is not known here"],
-    ["channel_binding=require", "channel_binding is not known here"],
+    ["sslcrl=/some.crl", "sslcrl has no effect here"],
+    ["channel_binding=require", "channel_binding has no effect here: remove"],
+    ["application_name=x", "application_name has no effect here"],
+    ["ssl_mode=require", "ssl_mode has no effect here: did you mean sslmode?"],
+    ["connection_limit=5", "what has an effect is sslmode, "],
+    ["search_path=shop", "write options=-c%20search_path%3Dshop in its place"],
+    ["schema=a,secret", "write options=-c%20search_path%3DNAME in its place"],
+    ["currentSchema=shop", "the tables would go to another schema"],
+    [
+      "sslrootcert=/ca.crt",
+      "sslrootcert would have no effect with sslmode left",
+    ],
+    [
+      "sslmode=prefer&sslcert=/a&sslkey=/b",
+      "sslcert, sslkey would have no effect with sslmode prefer",
+    ],
     ["target_session_attrs=standby", "can only be read-write"],
   ])("is refused as part of %s", (query, words) => {
     const fault = DatabaseUrl.parse(`postgres://u:secret@db/o?${query}`);
@@ -112,5 +126,22 @@ describe("sslmode", () => {
     if (Result.isSuccess(fault)) return;
     assert.include(fault.failure, words);
     assert.notInclude(fault.failure, "secret");
+  });
+
+  it("is refused without its password, where that has a ? in it", () => {
+    const fault = DatabaseUrl.parse("postgres://u:my?secret@db/o");
+    assert.deepStrictEqual(
+      Result.isFailure(fault) && fault.failure.split(":")[0],
+      "one of its parameters has no effect here",
+    );
+  });
+
+  it.each([
+    ["connect_timeout=3&user=a&password=b&dbname=c&host=h&port=1"],
+    ["options=-c%20search_path%3Dshop&sslmode=disable"],
+  ])("has an effect as %s", (query) => {
+    assert.isTrue(
+      Result.isSuccess(DatabaseUrl.parse(`postgres:///o?${query}`)),
+    );
   });
 });
