@@ -9,15 +9,9 @@ import {
   type Redacted,
   type Scope,
 } from "effect";
-import type {
-  Etag,
-  HttpClient,
-  HttpPlatform,
-  HttpServer,
-  HttpServerError,
-  HttpServerRequest,
-} from "effect/http";
+import type { Etag, HttpClient, HttpPlatform, HttpServer } from "effect/http";
 import type { SqlClient } from "effect/sql";
+import type { ReadChunks } from "../http/BodyChunks.ts";
 import type { Connections } from "../persistence/Connections.ts";
 
 export interface HttpServerOptions {
@@ -84,13 +78,8 @@ export interface Runtime {
     | Path.Path,
     StartFailed
   >;
-  /**
-   * Reads the body of a request of that server, of at most 16 KiB; left out
-   * where there is no shorter way than Effect's.
-   */
-  readonly readSmallBody?: (
-    request: HttpServerRequest.HttpServerRequest,
-  ) => Effect.Effect<Uint8Array | ArrayBuffer, HttpServerError.HttpServerError>;
+  /** Reads bodies of requests of that server; left out: Effect's stream does. */
+  readonly readChunks?: ReadChunks;
   /** PostgreSQL on its own. */
   readonly postgres: (
     options: PostgresOptions,
