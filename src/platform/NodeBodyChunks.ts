@@ -4,7 +4,7 @@
  * end; this takes half the time for a small body, a twentieth of a request.
  */
 import { NodeHttpServerRequest } from "@effect/platform-node";
-import { Effect } from "effect";
+import { Effect, Stream } from "effect";
 import { HttpServerError, type HttpServerRequest } from "effect/http";
 import {
   type OnChunk,
@@ -12,12 +12,17 @@ import {
   readStream,
 } from "../http/BodyChunks.ts";
 
-export const read: ReadChunks = <E, R>(
+export const read: NonNullable<Runtime["readChunks"]> = <E, R>(
   request: HttpServerRequest.HttpServerRequest,
   onChunk: OnChunk<E, R>,
 ) => {
   // Effect's stream answers 100 Continue to a caller who waits for it.
-  if (request.headers.expect !== undefined) return readStream(request, onChunk);
+  if (request.headers.expect !== undefined) {
+    return Stream.runForEach(
+      request.stream,
+      (chunk) => onChunk(chunk) ?? Effect.void,
+    );
+  }
   const message = NodeHttpServerRequest.toIncomingMessage(request);
   type Failure = E | HttpServerError.HttpServerError;
   type Work = ReturnType<OnChunk<E, R>>;

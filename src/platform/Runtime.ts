@@ -11,7 +11,6 @@ import {
 } from "effect";
 import type { Etag, HttpClient, HttpPlatform, HttpServer } from "effect/http";
 import type { SqlClient } from "effect/sql";
-import type { ReadChunks } from "../http/BodyChunks.ts";
 import type { Connections } from "../persistence/Connections.ts";
 
 export interface HttpServerOptions {
@@ -78,8 +77,15 @@ export interface Runtime {
     | Path.Path,
     StartFailed
   >;
-  /** Reads bodies of requests of that server; left out: Effect's stream does. */
-  readonly readChunks?: ReadChunks;
+  /**
+   * Reads the body of a request of that server: gives each chunk to `onChunk`,
+   * and waits for the effect that it returns, if it returns one. Left out where
+   * there is no shorter way than Effect's stream.
+   */
+  readonly readChunks?: <E, R>(
+    request: HttpServerRequest.HttpServerRequest,
+    onChunk: (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined,
+  ) => Effect.Effect<void, E | HttpServerError.HttpServerError, R>;
   /** PostgreSQL on its own. */
   readonly postgres: (
     options: PostgresOptions,
