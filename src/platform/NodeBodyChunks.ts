@@ -6,11 +6,11 @@
 import { NodeHttpServerRequest } from "@effect/platform-node";
 import { Effect, Stream } from "effect";
 import { HttpServerError, type HttpServerRequest } from "effect/http";
-import {
-  type OnChunk,
-  type ReadChunks,
-  readStream,
-} from "../http/BodyChunks.ts";
+import type { Runtime } from "./Runtime.ts";
+
+type OnChunk<E, R> = (
+  chunk: Uint8Array,
+) => Effect.Effect<void, E, R> | undefined;
 
 export const read: NonNullable<Runtime["readChunks"]> = <E, R>(
   request: HttpServerRequest.HttpServerRequest,
