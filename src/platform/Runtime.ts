@@ -9,7 +9,14 @@ import {
   type Redacted,
   type Scope,
 } from "effect";
-import type { Etag, HttpClient, HttpPlatform, HttpServer } from "effect/http";
+import type {
+  Etag,
+  HttpClient,
+  HttpPlatform,
+  HttpServer,
+  HttpServerError,
+  HttpServerRequest,
+} from "effect/http";
 import type { SqlClient } from "effect/sql";
 import type { Connections } from "../persistence/Connections.ts";
 
