@@ -14,6 +14,11 @@ export interface ConnectionLimits {
    * given up with its connection.
    */
   readonly stallMillis: number;
+  /** Whether a request is passed on; if not, it has been answered. */
+  readonly admits: (
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) => boolean;
   /** Told of each connection that is one too many. */
   readonly onRefused: () => void;
 }
@@ -91,7 +96,7 @@ const pipelined = new WeakMap<Socket, number>();
  * the requests before this one are answered. A caller has to send the others
  * again, as after any close (RFC 9112, 9.3.2).
  */
-const admits = (
+const isAdmitted = (
   { socket }: IncomingMessage,
   response: ServerResponse,
 ): boolean => {
@@ -113,7 +118,11 @@ const admits = (
   return true;
 };
 
-const limitPipelining = (server: Server) => {
+/** Passes on the requests that `admits` admits. */
+const filterRequests = (
+  server: Server,
+  admits: (request: IncomingMessage, response: ServerResponse) => boolean,
+) => {
   const emit = server.emit.bind(server) as (
     event: string,
     ...args: ReadonlyArray<unknown>
@@ -151,7 +160,11 @@ export const apply = <S extends Server>(
   limits: ConnectionLimits,
 ): S => {
   ignoreUpgrades(server);
-  limitPipelining(server);
+  filterRequests(
+    server,
+    (request, response) =>
+      isAdmitted(request, response) && limits.admits(request, response),
+  );
   limitConnections(server, limits);
   cutOffStalled(server, limits);
   return server;

@@ -40,6 +40,7 @@ describe.each(kinds)("a server of %s with limits on connections", (kind) => {
       {
         connectionsMax: 100,
         stallMillis,
+        admits: () => true,
         onRefused: () => {
           refused += 1;
         },
