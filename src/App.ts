@@ -118,7 +118,7 @@ const layer = <E>(
     maxBodies: config.maxBodies,
     maxInFlight: config.maxInFlight,
     allowedHosts: config.allowedHosts,
-    readSmallBody: runtime.readSmallBody,
+    readChunks: runtime.readChunks,
     pages: ConsolePage.layer(runtime.consoleFiles),
   }).pipe(
     Layer.provideMerge(

@@ -40,7 +40,7 @@ export interface FetchServiceOptions<E> {
 export const startFetch = async <
   E extends { readonly message: string } = never,
 >(
-  { readSmallBody: _, ...runtime }: Omit<Runtime, "httpServer" | "args">,
+  { readChunks: _, ...runtime }: Omit<Runtime, "httpServer" | "args">,
   { settings, work }: FetchServiceOptions<E> = {},
 ): Promise<FetchService> => {
   const server = FetchServer.make();

@@ -3,11 +3,11 @@
  * for 10 s, in each instance: so long a revoked key may still be taken, and so
  * long keys are good while the database is away.
  *
- * Nobody can make this ask the database much, or remember much: a mistyped key
- * is known by its checksum; a wrong one is remembered, too; an address that has
- * shown ten bad keys in a minute is told to wait without a look; and of keys
- * that nobody here knows, only so many are looked for in a second, whoever
- * shows them. Keys that were good a moment ago are not held up by any of this.
+ * Bad keys cost the database and the memory little. A mistyped key is known by
+ * its checksum, and a wrong one is remembered. All callers together share a
+ * budget of lookups of unknown keys. `ADMIN_KEY`, malformed keys and keys that
+ * were good a moment ago are decided before that budget. There is no limit for
+ * each address: where many callers share one, a stranger would lock them out.
  */
 import {
   Clock,
@@ -19,7 +19,6 @@ import {
   Layer,
   Option,
   Redacted,
-  Schema,
 } from "effect";
 import { Digest, Mac } from "effect/crypto";
 import { Hex } from "effect/encoding";
@@ -52,12 +51,6 @@ export interface BadKey {
 
 export type Verdict = Caller | BadKey;
 
-/** Too many bad keys were shown from an address. */
-export class TooManyBadKeys extends Schema.TaggedError<TooManyBadKeys>()(
-  "TooManyBadKeys",
-  { retryAfterSeconds: Schema.Int },
-) {}
-
 /** How long an answer of the database is kept. */
 export const keptMillis = 10_000;
 
@@ -68,14 +61,9 @@ const lookInterval = Duration.seconds(1);
 const goodMax = 2_000;
 /** Bad ones; each takes about 200 bytes. */
 const badMax = 5_000;
-/** Addresses that are remembered for bad keys. */
-const addressesMax = 10_000;
 
-/** Bad keys that an address may show. */
-export const badKeysLimit: RateLimit = { limit: 10, windowSeconds: 60 };
-
-/** Keys unknown here that are looked for, from all addresses together. */
-export const lookupsLimit: RateLimit = { limit: 100, windowSeconds: 5 };
+/** Lookups of keys that are unknown here, of all callers together. */
+export const lookupsLimit: RateLimit = { limit: 500, windowSeconds: 5 };
 
 const malformed: BadKey = {
   _tag: "BadKey",
@@ -125,15 +113,8 @@ export class Access extends Context.Service<
   {
     /** The caller of a key that was found good lately; at no cost. */
     known(key: string): Caller | undefined;
-    /**
-     * Finds out about a key.
-     *
-     * @param address of whoever shows it; left out, it is not known
-     */
-    verify(
-      key: string,
-      address: string | undefined,
-    ): Effect.Effect<Verdict, TooManyBadKeys | RepositoryUnavailable>;
+    /** Finds out about a key. */
+    verify(key: string): Effect.Effect<Verdict, RepositoryUnavailable>;
     /**
      * Waits until a key that was good is good no more: for answers that go on.
      * While the database is away, they do.
@@ -172,7 +153,6 @@ export class Access extends Context.Service<
           string,
           Fiber.Fiber<Verdict, RepositoryUnavailable>
         >();
-        const badKeys = new TokenBuckets(addressesMax, nowMillis);
         const lookups = new TokenBuckets(1, nowMillis);
 
         const known = (key: string): Caller | undefined => {
@@ -196,14 +176,20 @@ export class Access extends Context.Service<
           return verdict;
         };
 
+        const isAdmins = (key: string) =>
+          adminDigest === undefined || key.length > adminKeyLengthMax
+            ? Effect.succeed(false)
+            : Effect.map(digestOf(key), (sum) =>
+                Mac.timingSafeEqual(sum, adminDigest),
+              );
+
         /** Asks the database, once for all who show the same key. */
         const ask = Effect.fnUntraced(function* (key: string) {
           const asked = nowMillis();
-          const sum = yield* digestOf(key);
-          if (adminDigest && Mac.timingSafeEqual(sum, adminDigest)) {
+          if (yield* isAdmins(key)) {
             return keep(key, admin, asked + keptMillis);
           }
-          if (!isKey(key)) return malformed;
+          const sum = yield* digestOf(key);
           const found = yield* store.find(Hex.encode(sum));
           const isSame =
             Option.isSome(found) &&
@@ -248,59 +234,27 @@ export class Access extends Context.Service<
             );
           });
 
-        /** A verdict that needs no look, if there is one. */
-        const atHand = (key: string): Verdict | undefined => {
-          const isAdmins =
-            adminDigest !== undefined && key.length <= adminKeyLengthMax;
-          if (!isAdmins && !isKey(key)) return malformed;
-          const kept = bad.get(key);
-          return kept !== undefined && kept.until > nowMillis()
-            ? kept.verdict
-            : undefined;
-        };
-
-        const noteBad = (address: string | undefined) => {
-          if (address !== undefined) badKeys.take(address, badKeysLimit);
-        };
-
-        /** Seconds until an address may show keys again, if it may not now. */
-        const waitOf = (address: string | undefined): number | undefined => {
-          if (address === undefined) return undefined;
-          const { isTaken, retryAfterSeconds } = badKeys.look(
-            address,
-            badKeysLimit,
-          );
-          return isTaken ? undefined : retryAfterSeconds;
-        };
-
-        const verify = (key: string, address: string | undefined) =>
-          Effect.suspend(
-            (): Effect.Effect<
-              Verdict,
-              TooManyBadKeys | RepositoryUnavailable
-            > => {
-              const caller = known(key);
-              if (caller !== undefined) return Effect.succeed(caller);
-              // Good a moment ago.
-              if (good.get(key) !== undefined) return lookUp(key);
-              const wait = waitOf(address);
-              if (wait !== undefined) {
-                return Effect.fail(
-                  new TooManyBadKeys({ retryAfterSeconds: wait }),
+        const verify = (key: string) =>
+          Effect.suspend((): Effect.Effect<Verdict, RepositoryUnavailable> => {
+            const caller = known(key);
+            if (caller !== undefined) return Effect.succeed(caller);
+            // Good a moment ago.
+            if (good.get(key) !== undefined) return lookUp(key);
+            const kept = bad.get(key);
+            if (kept !== undefined && kept.until > nowMillis()) {
+              return Effect.succeed(kept.verdict);
+            }
+            return Effect.flatMap(isAdmins(key), (isAdmins) => {
+              if (isAdmins) {
+                return Effect.succeed(
+                  keep(key, admin, nowMillis() + keptMillis),
                 );
               }
-              const verdict = atHand(key);
-              return Effect.tap(
-                verdict === undefined
-                  ? lookUpUnknown(key)
-                  : Effect.succeed(verdict),
-                ({ _tag }) =>
-                  Effect.sync(() => {
-                    if (_tag === "BadKey") noteBad(address);
-                  }),
-              );
-            },
-          );
+              return isKey(key)
+                ? lookUpUnknown(key)
+                : Effect.succeed<Verdict>(malformed);
+            });
+          });
 
         return Access.of({
           known,
@@ -324,7 +278,7 @@ export class Access extends Context.Service<
                 if (kept.verdict.id === id) kept.until = 0;
               }
             }),
-          remembered: () => good.size + bad.size + badKeys.size + underWay.size,
+          remembered: () => good.size + bad.size + underWay.size,
         });
       }),
     );

@@ -16,12 +16,7 @@ import {
   HttpServerResponse,
 } from "effect/http";
 import type { IpNetwork } from "effect/net";
-import {
-  Access,
-  badKeysLimit,
-  type Caller,
-  type Verdict,
-} from "../access/Access.ts";
+import { Access, type Caller, type Verdict } from "../access/Access.ts";
 import { type Taken, TokenBuckets } from "../access/TokenBuckets.ts";
 import {
   isScope,
@@ -110,12 +105,6 @@ const scopeMissing = (scope: Scope) =>
   new ScopeMissing({
     detail: `This needs a key with the scope ${scope}.`,
     scope,
-  });
-
-const tooManyBadKeys = (seconds: number) =>
-  new TooManyRequests({
-    detail: `Too many bad keys were shown from this address (${badKeysLimit.limit} in ${badKeysLimit.windowSeconds} s): no other is looked at for ${seconds} s.`,
-    retry_after_seconds: seconds,
   });
 
 const tooMany = (
@@ -293,22 +282,11 @@ export class AccessCheck extends Context.Service<
               if (caller !== undefined) {
                 return admit(request, key, caller, needed, app);
               }
-              return Effect.matchEffect(
-                orUnavailable(access.verify(key, addressOf(request))),
-                {
-                  onSuccess: (verdict) =>
-                    judge(request, key, verdict, needed, app),
-                  onFailure: (error): Effect.Effect<Response> =>
-                    error._tag === "TooManyBadKeys"
-                      ? refused(
-                          request,
-                          "too many bad keys",
-                          undefined,
-                          refuse(tooManyBadKeys(error.retryAfterSeconds)),
-                        )
-                      : refuse(error),
-                },
-              );
+              return Effect.matchEffect(orUnavailable(access.verify(key)), {
+                onSuccess: (verdict) =>
+                  judge(request, key, verdict, needed, app),
+                onFailure: refuse,
+              });
             },
           );
 

@@ -5,10 +5,10 @@
  * Lines are placed as they come, in groups: those that ended in one piece of
  * the body. So a body of lines is never in memory as a whole.
  */
-import { Duration, Effect, Result, Stream } from "effect";
+import { Duration, Effect, Result } from "effect";
 import {
   HttpIncomingMessage,
-  type HttpServerError,
+  HttpServerError,
   type HttpServerRequest,
   type HttpServerResponse,
 } from "effect/http";
@@ -24,6 +24,7 @@ import { BatchAnswer, entriesBytesOf, formatOf } from "./BatchAnswer.ts";
 import { faultsOf, readAll, turns } from "./BatchOrders.ts";
 import * as BatchRows from "./BatchRows.ts";
 import { Bodies, type MakeRoom, smallBody } from "./Bodies.ts";
+import * as BodyChunks from "./BodyChunks.ts";
 import * as JsonBody from "./JsonBody.ts";
 
 type Request = HttpServerRequest.HttpServerRequest;
@@ -190,24 +191,24 @@ export const make = Effect.gen(function* () {
       });
 
       let hasRoom = isKnown;
-      const take = (makeRoom: MakeRoom) => (piece: Uint8Array) =>
-        Effect.suspend(() => {
-          // The rest is read so that the answer is, too.
-          if (answer.size > batchSizeMax) return Effect.void;
-          const lines = splitter.push(piece);
-          const held = splitter.pending + piece.length + answer.bytes;
-          const isMore = !hasRoom && held > smallBody;
-          hasRoom = hasRoom || isMore;
-          const placed =
-            lines.length === 0
-              ? Effect.void
-              : bodies.working(piece.length, place(lines));
-          return isMore ? Effect.andThen(makeRoom(room), placed) : placed;
-        });
+      const take = (makeRoom: MakeRoom) => (piece: Uint8Array) => {
+        // The rest is read so that the answer is, too.
+        if (answer.size > batchSizeMax) return undefined;
+        const lines = splitter.push(piece);
+        const held = splitter.pending + piece.length + answer.bytes;
+        const isMore = !hasRoom && held > smallBody;
+        hasRoom = hasRoom || isMore;
+        const placed =
+          lines.length === 0
+            ? undefined
+            : bodies.working(piece.length, place(lines));
+        return isMore
+          ? Effect.andThen(makeRoom(room), placed ?? Effect.void)
+          : placed;
+      };
 
       return bodies.reading(isKnown ? room : smallBody, (makeRoom) =>
-        request.stream.pipe(
-          Stream.runForEach(take(makeRoom)),
+        BodyChunks.forEach(request, take(makeRoom)).pipe(
           Effect.mapError(orBrokenOff(answer)),
           Effect.andThen(Effect.suspend(() => place(splitter.end()))),
           Effect.andThen(
@@ -241,9 +242,14 @@ export const make = Effect.gen(function* () {
 
 const orBrokenOff =
   (answer: BatchAnswer) =>
-  (error: HttpServerError.HttpServerError | UnavailableProblem) =>
-    error instanceof UnavailableProblem
-      ? error
-      : JsonBody.broken(
+  (
+    error:
+      | HttpServerError.HttpServerError
+      | HttpApiError.BadRequestProblem
+      | UnavailableProblem,
+  ) =>
+    error instanceof HttpServerError.HttpServerError
+      ? JsonBody.broken(
           `The body broke off before its end, after ${answer.size} orders: send it again.`,
-        );
+        )
+      : error;

@@ -38,7 +38,7 @@ interface Authority {
   readonly port: string | undefined;
 }
 
-const authorityOf = (host: string): Authority | undefined => {
+export const authorityOf = (host: string): Authority | undefined => {
   if (/[\s/\\?#@]/.test(host)) return undefined;
   const name = URL.parse(`http://${host}`)?.hostname;
   return name === undefined
@@ -46,7 +46,7 @@ const authorityOf = (host: string): Authority | undefined => {
     : { name: name.replace(/\.$/, ""), port: /:(\d+)$/.exec(host)?.[1] };
 };
 
-const isLoopbackName = (name: string): boolean =>
+export const isLoopbackName = (name: string): boolean =>
   name === "localhost" ||
   Result.match(NetAddress.ipFromString(name.replace(/^\[|\]$/g, "")), {
     onFailure: () => false,

@@ -27,11 +27,11 @@ import {
 import { Admission } from "./Admission.ts";
 import { Answers } from "./Answers.ts";
 import * as Bodies from "./Bodies.ts";
+import { ReadChunks } from "./BodyChunks.ts";
 import { Browsers } from "./Browsers.ts";
 import * as Edge from "./Edge.ts";
 import * as EventsHttp from "./EventsHttp.ts";
 import * as HealthHttp from "./HealthHttp.ts";
-import * as JsonBody from "./JsonBody.ts";
 import { KeptPages } from "./KeptPages.ts";
 import * as KeysHttp from "./KeysHttp.ts";
 import * as OrdersHttp from "./OrdersHttp.ts";
@@ -50,8 +50,8 @@ export interface HttpAppOptions extends AccessOptions {
   readonly maxInFlight: number;
   /** The names it answers to; left out, they go by where it listens. */
   readonly allowedHosts: ReadonlyArray<string> | undefined;
-  /** How small bodies are read, if not as the server does. */
-  readonly readSmallBody: JsonBody.ReadSmallBody | undefined;
+  /** How bodies are read, if not by Effect's stream. */
+  readonly readChunks: ReadChunks | undefined;
   /** Routes of pages beside the API. */
   readonly pages: Layer.Layer<never, never, HttpRouter.HttpRouter>;
 }
@@ -202,8 +202,8 @@ export const layer = (options: HttpAppOptions) =>
       untold,
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.maxBodySize),
       Layer.sync(Bodies.Bodies, () => Bodies.make(Number(options.maxBodies))),
-      options.readSmallBody === undefined
+      options.readChunks === undefined
         ? Layer.empty
-        : Layer.succeed(JsonBody.ReadSmallBody, options.readSmallBody),
+        : Layer.succeed(ReadChunks, options.readChunks),
     ]),
   );

@@ -3,10 +3,10 @@
  * JSON leaves open is refused. The platform's own reading would round
  * 0.300000000000000001 to 0.3 and let the last of two equal keys win.
  */
-import { Context, Effect, Result, Stream } from "effect";
+import { Effect, Result } from "effect";
 import {
   HttpIncomingMessage,
-  type HttpServerError,
+  HttpServerError,
   type HttpServerRequest,
 } from "effect/http";
 import { HttpApiError } from "effect/http-api";
@@ -16,8 +16,13 @@ import {
   LosslessNumber,
   parse,
 } from "lossless-json";
-import { BodyTooLarge, NotJson, UnavailableProblem } from "../api/Problems.ts";
+import {
+  BodyTooLarge,
+  NotJson,
+  type UnavailableProblem,
+} from "../api/Problems.ts";
 import { Bodies, type MakeRoom, smallBody } from "./Bodies.ts";
+import * as BodyChunks from "./BodyChunks.ts";
 
 /** Why there is no body to work with. */
 type Unread =
@@ -96,28 +101,23 @@ export const useBytes = <A, E, R>(
     if (Number.isFinite(length) && length > limit) {
       return Effect.fail(tooLarge());
     }
-    const readSmall = fiber.getRef(ReadSmallBody);
     const orUnread = (error: GatherError): Unread => {
-      if (error instanceof UnavailableProblem) return error;
-      return error === "too large" || isTooLarge(error)
-        ? tooLarge()
-        : broken("The body broke off before its end.");
+      if (error === "too large" || isTooLarge(error)) return tooLarge();
+      return error instanceof HttpServerError.HttpServerError
+        ? broken("The body broke off before its end.")
+        : error;
     };
     if (length <= negligibleBody) {
-      return Effect.matchEffect(readSmall(request), {
+      return Effect.matchEffect(gather(request, length, limit, noRoom), {
         onSuccess: work,
         onFailure: (error) => Effect.fail(orUnread(error)),
       });
     }
     const bodies = fiber.getRef(Bodies);
-    const isSmall = length <= smallBody;
     return bodies.reading(
       Number.isFinite(length) ? length : smallBody,
       (makeRoom) =>
-        (isSmall
-          ? readSmall(request)
-          : gather(request, length, limit, makeRoom)
-        ).pipe(
+        gather(request, length, limit, makeRoom).pipe(
           Effect.mapError(orUnread),
           Effect.flatMap((bytes) =>
             bodies.working(
@@ -129,19 +129,13 @@ export const useBytes = <A, E, R>(
     );
   });
 
-/** Reads a body of at most 16 KiB, of which the length is known. */
-export type ReadSmallBody = (
-  request: HttpServerRequest.HttpServerRequest,
-) => Effect.Effect<Uint8Array | ArrayBuffer, HttpServerError.HttpServerError>;
+/** A body whose length is known needs no more room than that. */
+const noRoom: MakeRoom = () => Effect.void;
 
-/** How such bodies are read here; a runtime may know a shorter way. */
-export const ReadSmallBody = Context.Reference<ReadSmallBody>(
-  "http/JsonBody/ReadSmallBody",
-  { defaultValue: () => (request) => request.arrayBuffer },
-);
-
-const isTooLarge = ({ reason }: HttpServerError.HttpServerError) =>
-  reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge";
+const isTooLarge = (error: Exclude<GatherError, string>) =>
+  error instanceof HttpServerError.HttpServerError &&
+  error.reason._tag === "RequestParseError" &&
+  error.reason.reason === "BodyTooLarge";
 
 /**
  * A body in one piece of memory. The platform's own reading keeps every chunk
@@ -162,11 +156,14 @@ const gather = (
       buffer.set(chunk, size);
       size += chunk.length;
     };
-    return request.stream.pipe(
-      Stream.runForEach((chunk): Effect.Effect<void, GatherError> => {
+    return Effect.map(
+      BodyChunks.forEach<GatherError>(request, (chunk) => {
         const needed = size + chunk.length;
         if (needed > limit) return Effect.fail("too large" as const);
-        if (needed <= buffer.length) return Effect.sync(() => add(chunk));
+        if (needed <= buffer.length) {
+          add(chunk);
+          return undefined;
+        }
         // Nobody said how long it is: it may be as long as any.
         return Effect.map(makeRoom(limit), () => {
           const larger = new Uint8Array(limit);
@@ -175,12 +172,13 @@ const gather = (
           add(chunk);
         });
       }),
-      Effect.map(() => buffer.subarray(0, size)),
+      () => buffer.subarray(0, size),
     );
   });
 
 type GatherError =
   | HttpServerError.HttpServerError
+  | HttpApiError.BadRequestProblem
   | UnavailableProblem
   | "too large";
 

@@ -9,12 +9,15 @@
  * other's readers out. Behind TLS its name has the prefix `__Host-`, under which
  * a browser takes no cookie from another host of the same domain.
  */
+import { Duration } from "effect";
 import type { Headers } from "effect/http";
+import { HttpServerResponse } from "effect/http";
+import { authorityOf, isLoopbackName } from "./Browsers.ts";
 
-const attributes = "Path=/; HttpOnly; SameSite=Strict";
+const attributes = { path: "/", httpOnly: true, sameSite: "strict" } as const;
 
-/** Seconds for which a browser keeps it. */
-const keptSeconds = 30 * 24 * 60 * 60;
+/** How long a browser keeps it. */
+const keptFor = Duration.days(30);
 
 /** The key in `Authorization: Bearer <key>`; the scheme's case is any. */
 const bearerIn = (authorization: string): string | undefined =>
@@ -27,6 +30,14 @@ const nameFor = ({ host = "" }: Headers.Headers): string => {
   const port = /:(\d+)$/.exec(host)?.[1];
   return port === undefined ? "orders_key" : `orders_key_${port}`;
 };
+
+/**
+ * Whether the cookie has to have the prefix. Browsers send `Sec-Fetch-Site` to
+ * secure addresses alone: with TLS, or on loopback. Without the prefix a cookie
+ * may be one that a neighbouring name has planted.
+ */
+const needsPrefix = ({ host = "", "sec-fetch-site": from }: Headers.Headers) =>
+  from !== undefined && !isLoopbackName(authorityOf(host)?.name ?? "");
 
 const decoded = (value: string): string => {
   try {
@@ -57,7 +68,10 @@ const inCookie = (headers: Headers.Headers): string | undefined => {
     return undefined;
   }
   const name = nameFor(headers);
-  return valueIn(cookie, `__Host-${name}`) ?? valueIn(cookie, name);
+  const prefixed = valueIn(cookie, `__Host-${name}`);
+  return prefixed !== undefined || needsPrefix(headers)
+    ? prefixed
+    : valueIn(cookie, name);
 };
 
 /** The key that is shown: what a program says goes before what a browser keeps. */
@@ -74,19 +88,31 @@ export const isKept = (headers: Headers.Headers): boolean =>
 const isSecure = (headers: Headers.Headers) =>
   headers.origin?.startsWith("https:") === true;
 
-const cookie = (headers: Headers.Headers, value: string, maxAge: number) => {
+type Change = (
+  response: HttpServerResponse.HttpServerResponse,
+) => HttpServerResponse.HttpServerResponse;
+
+/** Has a browser keep the key it has shown. */
+export const given = (headers: Headers.Headers): Change => {
   const name = nameFor(headers);
-  const kept = `${attributes}; Max-Age=${maxAge}`;
-  return {
-    "set-cookie": isSecure(headers)
-      ? `__Host-${name}=${value}; ${kept}; Secure`
-      : `${name}=${value}; ${kept}`,
-  };
+  const secure = isSecure(headers);
+  return HttpServerResponse.setCookieUnsafe(
+    secure ? `__Host-${name}` : name,
+    keyIn(headers) ?? "",
+    { ...attributes, maxAge: keptFor, secure },
+  );
 };
 
-/** The header that has a browser keep the key it has shown. */
-export const given = (headers: Headers.Headers) =>
-  cookie(headers, encodeURIComponent(keyIn(headers) ?? ""), keptSeconds);
-
-/** The header that has a browser forget it. */
-export const takenBack = (headers: Headers.Headers) => cookie(headers, "", 0);
+/** Has a browser forget it, under either name. */
+export const takenBack =
+  (headers: Headers.Headers): Change =>
+  (response) => {
+    const name = nameFor(headers);
+    return response.pipe(
+      HttpServerResponse.expireCookieUnsafe(name, attributes),
+      HttpServerResponse.expireCookieUnsafe(`__Host-${name}`, {
+        ...attributes,
+        secure: true,
+      }),
+    );
+  };

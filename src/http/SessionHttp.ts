@@ -9,9 +9,9 @@ import { askerOf } from "./Askers.ts";
 import * as KeyCookie from "./KeyCookie.ts";
 
 /** As it is answered, for nobody on the way to keep. */
-const answer = (session: Session, headers: Readonly<Record<string, string>>) =>
+const answer = (session: Session) =>
   HttpServerResponse.jsonUnsafe(session, {
-    headers: { "cache-control": "no-store", ...headers },
+    headers: { "cache-control": "no-store" },
   });
 
 export const layer = (access: Session["access"]) =>
@@ -26,25 +26,23 @@ export const layer = (access: Session["access"]) =>
     };
     return handlers
       .handleRaw("who", ({ request }) =>
-        Effect.sync(() => answer(who(request), {})),
+        Effect.sync(() => answer(who(request))),
       )
       .handleRaw("signIn", ({ request }) =>
         Effect.sync(() =>
-          answer(
-            who(request),
-            access === "open" ? {} : KeyCookie.given(request.headers),
-          ),
+          access === "open"
+            ? answer(who(request))
+            : KeyCookie.given(request.headers)(answer(who(request))),
         ),
       )
       .handleRaw("signOut", ({ request }) =>
         Effect.sync(() =>
-          HttpServerResponse.empty({
-            status: 204,
-            headers: {
-              "cache-control": "no-store",
-              ...KeyCookie.takenBack(request.headers),
-            },
-          }),
+          KeyCookie.takenBack(request.headers)(
+            HttpServerResponse.empty({
+              status: 204,
+              headers: { "cache-control": "no-store" },
+            }),
+          ),
         ),
       );
   });

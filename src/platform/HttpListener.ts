@@ -3,7 +3,14 @@
  * sends slowly is cut off, and who does not read; what is no request is answered
  * with a problem.
  */
-import { createServer, maxHeaderSize, type ServerOptions } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  maxHeaderSize,
+  type ServerOptions,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
 import { NodeHttpServer } from "@effect/platform-node";
@@ -55,6 +62,49 @@ const refuse = (error: NodeJS.ErrnoException, socket: Duplex) => {
   );
 };
 
+/** What HTTP/1.1 forbids and Node accepts: its status, and what to do. */
+const faultOf = ({
+  headers,
+  rawHeaders,
+}: IncomingMessage): readonly [number, string] | undefined => {
+  const encoding = headers["transfer-encoding"];
+  if (encoding !== undefined && encoding.toLowerCase() !== "chunked") {
+    return [
+      501,
+      `The body comes with "Transfer-Encoding: ${encoding}". Send it as it is, with "Transfer-Encoding: chunked" or a Content-Length.`,
+    ];
+  }
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] as string;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts += 1;
+  }
+  return hosts > 1
+    ? [400, "There is more than one Host header. Send one (RFC 9112, 3.2)."]
+    : undefined;
+};
+
+const admits = (request: IncomingMessage, response: ServerResponse) => {
+  const fault = faultOf(request);
+  if (fault === undefined) return true;
+  const [status, detail] = fault;
+  response
+    .writeHead(status, {
+      connection: "close",
+      "content-type": "application/problem+json",
+      "x-content-type-options": "nosniff",
+    })
+    .end(
+      JSON.stringify({
+        type: "about:blank",
+        status,
+        title: STATUS_CODES[status],
+        detail,
+      }),
+    );
+  return false;
+};
+
 /** Where sockets can share a port, and the kernel spreads what comes in. */
 const canShare =
   process.platform === "linux" && process.versions.deno === undefined;
@@ -71,7 +121,7 @@ const make = (listen: ListenOptions, onRefused: () => void) =>
     canShare
       ? new ManySocketServer({ ...serverOptions, listen })
       : createServer(serverOptions),
-    { connectionsMax, stallMillis: stallSeconds * 1000, onRefused },
+    { connectionsMax, stallMillis: stallSeconds * 1000, admits, onRefused },
   ).on("clientError", refuse);
 
 /** Says at once that connections are refused, and then once in a while. */

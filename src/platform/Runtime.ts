@@ -85,12 +85,14 @@ export interface Runtime {
     StartFailed
   >;
   /**
-   * Reads the body of a request of that server, of at most 16 KiB; left out
-   * where there is no shorter way than Effect's.
+   * Reads the body of a request of that server: gives each chunk to `onChunk`,
+   * and waits for the effect that it returns, if it returns one. Left out where
+   * there is no shorter way than Effect's stream.
    */
-  readonly readSmallBody?: (
+  readonly readChunks?: <E, R>(
     request: HttpServerRequest.HttpServerRequest,
-  ) => Effect.Effect<Uint8Array | ArrayBuffer, HttpServerError.HttpServerError>;
+    onChunk: (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined,
+  ) => Effect.Effect<void, E | HttpServerError.HttpServerError, R>;
   /** PostgreSQL on its own. */
   readonly postgres: (
     options: PostgresOptions,

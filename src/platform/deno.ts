@@ -12,6 +12,7 @@ import { Effect, Layer } from "effect";
 import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
+import * as NodeBodyChunks from "./NodeBodyChunks.ts";
 import * as Postgres from "./Postgres.ts";
 import * as PrivateAddresses from "./PrivateAddresses.ts";
 import * as ReceiverClient from "./ReceiverClient.ts";
@@ -21,7 +22,6 @@ import {
   type Runtime,
   StartFailed,
 } from "./Runtime.ts";
-import * as SmallBody from "./SmallBody.ts";
 
 /** What is used of Deno itself. */
 declare const Deno: {
@@ -64,7 +64,7 @@ export const deno: Runtime = {
   args: Deno.args,
   services: NodeServices.layer,
   httpServer,
-  readSmallBody: SmallBody.read,
+  readChunks: NodeBodyChunks.read,
   postgres,
   embedded: Embedded.layer,
   httpClientTo: ReceiverClient.layer,

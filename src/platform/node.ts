@@ -4,19 +4,19 @@ import { NodeServices } from "@effect/platform-node";
 import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
+import * as NodeBodyChunks from "./NodeBodyChunks.ts";
 import * as NodeInstances from "./NodeInstances.ts";
 import * as Postgres from "./Postgres.ts";
 import * as PrivateAddresses from "./PrivateAddresses.ts";
 import * as ReceiverClient from "./ReceiverClient.ts";
 import type { Runtime } from "./Runtime.ts";
-import * as SmallBody from "./SmallBody.ts";
 
 export const node: Runtime = {
   args: process.argv.slice(2),
   instances: NodeInstances.instances,
   services: NodeServices.layer,
   httpServer: HttpListener.layer,
-  readSmallBody: SmallBody.read,
+  readChunks: NodeBodyChunks.read,
   postgres: Postgres.layer,
   embedded: Embedded.layer,
   httpClientTo: ReceiverClient.layer,

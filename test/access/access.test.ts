@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Context, Effect, Fiber, Layer, Redacted } from "effect";
 import { Digest, SecureRandom } from "effect/crypto";
 import { TestClock } from "effect/testing";
-import { Access, badKeysLimit, lookupsLimit } from "../../src/access/Access.ts";
+import { Access, lookupsLimit } from "../../src/access/Access.ts";
 import { Keys } from "../../src/access/Keys.ts";
 import { keyOf } from "../../src/domain/ApiKey.ts";
 import { KeyStore } from "../../src/persistence/KeyStore.ts";
@@ -74,11 +74,9 @@ const make = Effect.gen(function* () {
   return { state, store, ...(yield* instance(store)) };
 });
 
-const here = "192.0.2.1";
-
 /** What came of showing a key, in a word. */
-const outcome = (access: Access["Service"], key: string, address = here) =>
-  Effect.match(access.verify(key, address), {
+const outcome = (access: Access["Service"], key: string) =>
+  Effect.match(access.verify(key), {
     onSuccess: (verdict) =>
       verdict._tag === "Caller" ? verdict.name : verdict.reason,
     onFailure: ({ _tag }) => _tag,
@@ -165,12 +163,8 @@ describe("Access", () => {
           );
         }).filter((changed) => changed !== key),
       ];
-      for (const [index, one] of mistyped.entries()) {
-        assert.strictEqual(
-          yield* outcome(access, one, `192.0.2.${index}`),
-          "malformed",
-          one,
-        );
+      for (const one of mistyped) {
+        assert.strictEqual(yield* outcome(access, one), "malformed", one);
       }
       assert.strictEqual(state.finds, 0);
     }),
@@ -228,48 +222,27 @@ describe("Access", () => {
     }),
   );
 
-  it.effect(
-    "looks at no more keys of an address that showed ten bad ones",
-    () =>
-      Effect.gen(function* () {
-        const { access, keys, state } = yield* make;
-        const { key } = yield* keys.make(shop);
-        const late = yield* keys.make({ ...shop, name: "late" });
-        assert.strictEqual(yield* outcome(access, key), "shop");
-        for (let number = 0; number < badKeysLimit.limit; number += 1) {
-          assert.strictEqual(
-            yield* outcome(access, wrongKey(number)),
-            "unknown",
-          );
-        }
-        const { finds } = state;
-        for (const one of [wrongKey(1), wrongKey(99), "x", late.key]) {
-          assert.strictEqual(yield* outcome(access, one), "TooManyBadKeys");
-        }
-        assert.strictEqual(state.finds, finds);
-        // Others at the address go on, also when their key is looked at anew.
-        assert.strictEqual(yield* outcome(access, key), "shop");
-        yield* TestClock.adjust("10 seconds");
-        // By then one token and two thirds have come back.
-        assert.strictEqual(yield* outcome(access, "x"), "malformed");
-        assert.strictEqual(yield* outcome(access, "x"), "TooManyBadKeys");
-        assert.strictEqual(yield* outcome(access, key), "shop");
-        assert.strictEqual(
-          yield* outcome(access, "x", "192.0.2.2"),
-          "malformed",
-        );
-        yield* TestClock.adjust("60 seconds");
-        assert.strictEqual(yield* outcome(access, late.key), "late");
-      }),
-  );
-
-  it.effect("limits no addresses where it is told none", () =>
+  it.effect("lets no stranger hold up good keys, whatever keys it shows", () =>
     Effect.gen(function* () {
-      const { access } = yield* make;
-      for (let number = 0; number < 20; number += 1) {
-        const verdict = yield* access.verify(wrongKey(number), undefined);
-        assert.strictEqual(verdict._tag, "BadKey");
+      const { access, keys, state } = yield* make;
+      const late = yield* keys.make({ ...shop, name: "late" });
+      for (let number = 0; number < lookupsLimit.limit - 1; number += 1) {
+        assert.strictEqual(yield* outcome(access, "x"), "malformed");
+        assert.strictEqual(yield* outcome(access, wrongKey(number)), "unknown");
       }
+      assert.strictEqual(yield* outcome(access, late.key), "late");
+      assert.strictEqual(yield* outcome(access, wrongKey(-1)), "unknown");
+      // The budget is used up: only keys that need no lookup are decided.
+      const { finds } = state;
+      assert.strictEqual(
+        yield* outcome(access, wrongKey(-2)),
+        "RepositoryUnavailable",
+      );
+      assert.strictEqual(yield* outcome(access, "x"), "malformed");
+      assert.strictEqual(yield* outcome(access, adminKey), "admin");
+      assert.strictEqual(state.finds, finds);
+      yield* TestClock.adjust("10 seconds");
+      assert.strictEqual(yield* outcome(access, late.key), "late");
     }),
   );
 
@@ -285,8 +258,7 @@ describe("Access", () => {
         const seconds = 20;
         let remembered = 0;
         for (let number = 0; number < total; number += 1) {
-          // Each from an address of its own: the worst case.
-          yield* outcome(access, wrongKey(number), `a${number}`);
+          yield* outcome(access, wrongKey(number));
           if (number % (total / seconds) === 0) {
             yield* TestClock.adjust("1 second");
             assert.strictEqual(yield* outcome(access, key), "shop");

@@ -114,54 +114,23 @@ describe("RATE_LIMIT", () => {
     }).pipe(Effect.provide(TestDatabase.layer)),
   );
 
-  it.live("lets ten bad keys of an address be looked at, and no more", () =>
+  it.live("answers good keys however many bad ones their address shows", () =>
     Effect.gen(function* () {
       const { api } = yield* service({ ACCESS: "keys", ADMIN_KEY: adminKey });
       yield* Effect.promise(async () => {
-        const { key } = await make(api, {
-          name: "good",
-          scopes: ["orders:read"],
-        });
-        assert.strictEqual(
-          (await api.get("/api/orders/", bearer(key))).status,
-          200,
-        );
-        for (let number = 0; number < 10; number += 1) {
+        for (let number = 0; number < 20; number += 1) {
           const { status } = await api.get(
             "/api/orders/",
             bearer(`wrong-${number}`),
           );
           assert.strictEqual(status, 401);
         }
-        const refused = await api.get("/api/orders/", bearer("wrong"));
-        assertProblem(refused, 429, "urn:order-service:too-many-requests");
-        assert.isAtMost(Number(refused.headers["retry-after"]), 6);
-        assert.strictEqual(
-          (await api.get("/api/orders/", bearer(key))).status,
-          200,
-        );
-        assert.strictEqual((await api.get("/api/orders/")).status, 401);
-      });
-    }).pipe(Effect.provide(TestDatabase.layer)),
-  );
-
-  it.live("counts those that browsers keep, or sign in with, as well", () =>
-    Effect.gen(function* () {
-      const { api } = yield* service({ ACCESS: "keys", ADMIN_KEY: adminKey });
-      yield* Effect.promise(async () => {
-        const host = "127.0.0.1";
-        const signIn = () => api.post("/api/session/", bearer(adminKey));
-        assert.strictEqual((await signIn()).status, 200);
-        for (let number = 0; number < 10; number += 1) {
-          const cookie = `orders_key=wrong-${number}`;
-          const { status } = await api.get("/api/orders/", { cookie, host });
-          assert.strictEqual(status, 401);
-        }
-        const refused = await api.post("/api/session/", bearer("wrong"));
-        assertProblem(refused, 429, "urn:order-service:too-many-requests");
-        assert.notProperty(refused.headers, "set-cookie");
-        // Whose key was good a moment ago is not held up by them.
-        assert.strictEqual((await signIn()).status, 200);
+        const { key } = await make(api, {
+          name: "good",
+          scopes: ["orders:read"],
+        });
+        const { status } = await api.get("/api/orders/", bearer(key));
+        assert.strictEqual(status, 200);
       });
     }).pipe(Effect.provide(TestDatabase.layer)),
   );

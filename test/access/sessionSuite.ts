@@ -112,8 +112,9 @@ export const sessionSuite = (subject: () => Subject) =>
         assert.strictEqual(json.name, "key of orders:read");
       }
       const out = await subject().api.request("DELETE", path, { headers: tls });
-      assert.strictEqual(cookieOf(out), "__Host-orders_key=");
-      assert.include(attributesOf(out), "Secure");
+      const takenBack = String(out.headers["set-cookie"]);
+      assert.match(takenBack, /(^|,)orders_key=;/);
+      assert.match(takenBack, /__Host-orders_key=;[^,]*(,[^,=]*)?Secure/);
     });
 
     it.each(["wrong", "malformed", "revoked", "expired"])(
@@ -186,8 +187,10 @@ export const sessionSuite = (subject: () => Subject) =>
           headers: { ...ofBrowser, ...headers },
         });
         assert.strictEqual(answer.status, 204, answer.text);
-        assert.strictEqual(cookieOf(answer), "orders_key_8000=");
-        assert.include(attributesOf(answer), "Max-Age=0");
+        const takenBack = String(answer.headers["set-cookie"]);
+        assert.match(takenBack, /(^|,) ?orders_key_8000=;/);
+        assert.match(takenBack, /(^|,) ?__Host-orders_key_8000=;/);
+        assert.include(takenBack, "Max-Age=0");
         assert.strictEqual(answer.headers["cache-control"], "no-store");
       }
     });

@@ -18,6 +18,8 @@ const kinds = ["one socket", "many sockets"].filter(
 describe.each(kinds)("a server of %s with limits on connections", (kind) => {
   let server: Server;
   let refused = 0;
+  /** Requests that were worked on. */
+  let worked = 0;
   const callers: Array<Socket> = [];
   /** Answers that are not given until a test says so. */
   let answerNow: () => void = () => {};
@@ -38,13 +40,20 @@ describe.each(kinds)("a server of %s with limits on connections", (kind) => {
       {
         connectionsMax: 100,
         stallMillis,
+        admits: () => true,
         onRefused: () => {
           refused += 1;
         },
         ...limits,
       },
     );
-    server.on("request", ({ url }, response) => {
+    server.on("request", (request, response) => {
+      const { url } = request;
+      if (url === "/echo") {
+        request.pipe(response);
+        return;
+      }
+      worked += 1;
       if (url === "/later") answerNow = () => response.end("at last");
       else response.end(url === "/large" ? large : "here");
     });
@@ -69,6 +78,7 @@ describe.each(kinds)("a server of %s with limits on connections", (kind) => {
 
   afterEach(() => {
     refused = 0;
+    worked = 0;
     for (const caller of callers.splice(0)) caller.destroy();
     server.close();
   });
@@ -146,4 +156,56 @@ describe.each(kinds)("a server of %s with limits on connections", (kind) => {
       last = String(text);
     }
   });
+
+  it("works on 17 requests that a caller sends ahead, answers them, and ends the connection", async () => {
+    const at = await start();
+    const caller = await open(at);
+    let received = "";
+    caller.on("data", (bytes) => {
+      received += bytes;
+    });
+    ask(caller, "/later");
+    ask(caller, "/", 24_999);
+    // The first chunk has been parsed when another caller's request is answered.
+    const other = await open(at);
+    ask(other, "/");
+    await once(other, "data");
+    assert.strictEqual(worked, 1 + 16 + 1);
+    answerNow();
+    await once(caller, "close");
+    assert.lengthOf(received.match(/200 OK/g) ?? [], 17);
+  });
+
+  it("answers as many requests of a connection as come one after another", async () => {
+    const at = await start();
+    const caller = await open(at);
+    for (let request = 0; request < 40; request += 1) {
+      ask(caller, "/", 2);
+      let answers = 0;
+      while (answers < 2) {
+        const [bytes] = await once(caller, "data");
+        answers += String(bytes).match(/200 OK/g)?.length ?? 0;
+      }
+    }
+    assert.isFalse(caller.destroyed);
+  });
+
+  it.each(["websocket", "h2c", "x"])(
+    "reads the body of a request that asks for an upgrade to %s",
+    async (protocol) => {
+      const at = await start();
+      // As the effect library does.
+      server.on("upgrade", (_, socket) => socket.destroy());
+      const caller = await open(at);
+      caller.write(
+        `POST /echo HTTP/1.1\r\nHost: x\r\nUpgrade: ${protocol}\r\nConnection: Upgrade\r\nContent-Length: 4\r\n\r\nbody`,
+      );
+      const [answer] = await once(caller, "data");
+      assert.include(String(answer), "body");
+      // The connection is an ordinary one afterwards.
+      ask(caller, "/");
+      const [next] = await once(caller, "data");
+      assert.include(String(next), "200 OK");
+    },
+  );
 });
