@@ -82,7 +82,7 @@ export interface Batching<In, Out, E> {
 interface Call<In, Out, E> {
   readonly inputs: ReadonlyArray<In>;
   readonly context: Context.Context<never>;
-  /** When it was made, in milliseconds. */
+  /** When it was made, in milliseconds of a clock that never steps back. */
   readonly since: number;
   readonly answer: (answers: ReadonlyArray<Out | Refused<E>>) => void;
   readonly fail: (cause: Cause.Cause<E>) => void;
@@ -100,6 +100,9 @@ const resultOf = <Out, E>(answer: Out | Refused<E>): Result.Result<Out, E> =>
   answer instanceof Refused
     ? Result.fail(answer.error)
     : Result.succeed(answer);
+
+const steadyMillis = (clock: Clock.Clock): number =>
+  Number(clock.monotonicTimeNanosUnsafe()) / 1e6;
 
 export const make = <In, Out, E>({
   lanes,
@@ -231,7 +234,7 @@ export const make = <In, Out, E>({
       const clock = yield* Clock.Clock;
       for (const call of open) {
         const until = call.since + Duration.toMillis(duration);
-        const left = until - clock.currentTimeMillisUnsafe();
+        const left = until - steadyMillis(clock);
         if (left > 0) yield* Effect.sleep(left);
         if (!open.delete(call)) continue;
         if (call.run === undefined) leave(call);
@@ -257,10 +260,7 @@ export const make = <In, Out, E>({
         const call: Call<In, Out, E> = {
           inputs,
           context: fiber.context,
-          since: Context.get(
-            fiber.context,
-            Clock.Clock,
-          ).currentTimeMillisUnsafe(),
+          since: steadyMillis(Context.get(fiber.context, Clock.Clock)),
           answer: (answers) => {
             open.delete(call);
             resume(read(answers));
