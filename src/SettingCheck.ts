@@ -4,7 +4,7 @@
  * FULFILLMENT_URL would have simulated work complete the orders.
  */
 import { ConfigProvider, Duration, Effect, FileSystem } from "effect";
-import { AppConfig } from "./AppConfig.ts";
+import { AppConfig, isLoopback } from "./AppConfig.ts";
 import { editDistance, nearestName } from "./domain/NearestName.ts";
 import { StartFailed } from "./platform/Runtime.ts";
 
@@ -143,8 +143,8 @@ export interface Circumstances {
   readonly hasOwnWork: boolean;
 }
 
-/** A setting that another one leaves without effect, and what to do. */
-const withoutEffect = (
+/** What is wrong with the settings together, and what to do. */
+const conflictOf = (
   config: AppConfig,
   { access, hasOwnWork }: Circumstances,
   isGiven: (name: string) => boolean,
@@ -161,6 +161,13 @@ const withoutEffect = (
   if (config.adminKey !== undefined && access === "open") {
     return "ADMIN_KEY has no effect while access is open, and anybody may do everything: set ACCESS=keys, or remove ADMIN_KEY";
   }
+  if (
+    access === "open" &&
+    !isLoopback(config.host) &&
+    config.allowedHosts === undefined
+  ) {
+    return `ACCESS=open with HOST=${config.host} needs ALLOWED_HOSTS, because a page of any site could read and place orders through the browser of a visitor (DNS rebinding): set the names by which the service is reached, such as ALLOWED_HOSTS=orders.example,10.0.0.7 (* is any), or set ACCESS=keys`;
+  }
   if (config.databaseUrl === undefined && isGiven("DATABASE_POOL_SIZE")) {
     return "DATABASE_POOL_SIZE has no effect without DATABASE_URL, and orders would be stored in the embedded database: set DATABASE_URL, or remove DATABASE_POOL_SIZE";
   }
@@ -176,7 +183,7 @@ const withoutEffect = (
   return undefined;
 };
 
-/** Fails where a setting has no effect beside the others. */
+/** Fails where a setting has no effect beside the others, or opens too much. */
 export const checkTogether = Effect.fnUntraced(function* (
   config: AppConfig,
   circumstances: Circumstances,
@@ -190,7 +197,7 @@ export const checkTogether = Effect.fnUntraced(function* (
     );
     given.set(name, node?.value !== undefined);
   }
-  const fault = withoutEffect(
+  const fault = conflictOf(
     config,
     circumstances,
     (name) => given.get(name) === true,

@@ -120,14 +120,20 @@ describe("the service as a process", () => {
       { ADMIN_KEY: "secret-secret-secret-secret-secret" },
       /no effect while access is open.*ACCESS=keys/,
     ],
-  ] as const)("says in one line that %j alone has no effect", ([env, words]) =>
-    Effect.promise(async () => {
-      const { exit, output } = await refusal(env);
-      assert.strictEqual(exit, 1);
-      assert.strictEqual(output.split("\n").length, 1, output);
-      assert.match(output, words);
-      assert.notInclude(output, "secret");
-    }),
+    [
+      { ACCESS: "open", HOST: "0.0.0.0" },
+      /ACCESS=open with HOST=0.0.0.0 needs ALLOWED_HOSTS/,
+    ],
+  ] as const)(
+    "says in one line why it does not start with %j",
+    ([env, words]) =>
+      Effect.promise(async () => {
+        const { exit, output } = await refusal(env);
+        assert.strictEqual(exit, 1);
+        assert.strictEqual(output.split("\n").length, 1, output);
+        assert.match(output, words);
+        assert.notInclude(output, "secret");
+      }),
   );
 
   it.live("starts on no .env that it cannot read", () =>

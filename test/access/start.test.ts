@@ -105,7 +105,11 @@ describe("access", () => {
 
   it.live("is open elsewhere if it is told so, and warns", () =>
     Effect.gen(function* () {
-      const started = yield* service({ HOST: "0.0.0.0", ACCESS: "open" });
+      const started = yield* service({
+        HOST: "0.0.0.0",
+        ACCESS: "open",
+        ALLOWED_HOSTS: "localhost,127.0.0.1",
+      });
       yield* Effect.promise(async () => {
         assert.strictEqual(await statusOf(started, "/api/orders/"), 200);
         await until("the line", async () =>
