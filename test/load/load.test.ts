@@ -87,7 +87,11 @@ const withServer = async (
 ) => {
   const server = createServer(async (request, response) => {
     if (request.url === "/health/ready") {
-      return json(response, 200, { status: "ready", partitions: [0] });
+      return json(response, 200, {
+        status: "ready",
+        partitions: [0],
+        upkeep: [],
+      });
     }
     if (request.method === "GET") {
       const orderId = request.url?.split("/")[3] ?? "";
