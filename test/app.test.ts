@@ -289,7 +289,7 @@ describe("the service as a process", () => {
               "POST",
               "Orders.place",
               "OrderRepository.insert",
-              "postgres",
+              "postgresql",
               "Fulfilment.fulfil",
             ].every((name) => collector.names().has(name)),
           20,

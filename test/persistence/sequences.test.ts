@@ -1,6 +1,6 @@
 /** A database whose rows were moved, and whose sequences were not. */
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Fiber, Latch, Layer, Redacted } from "effect";
+import { Effect, Fiber, Latch, Layer, Redacted, Schedule } from "effect";
 import { SqlClient } from "effect/sql";
 import { Partition } from "../../src/domain/Partition.ts";
 import { Connections } from "../../src/persistence/Connections.ts";
@@ -193,7 +193,11 @@ describe("the sequences", () => {
       const waiting = yield* Effect.repeat(
         apart`SELECT FROM pg_locks
           WHERE relation = 'orders_seq'::regclass AND NOT granted`,
-        { until: (waiting) => waiting.length > 0, times: 1000 },
+        {
+          until: (waiting) => waiting.length > 0,
+          schedule: Schedule.spaced("10 millis"),
+          times: 3000,
+        },
       );
       assert.isAbove(waiting.length, 0);
       yield* free.open;
