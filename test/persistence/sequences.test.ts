@@ -179,8 +179,8 @@ describe("the sequences", () => {
       const taken = yield* Latch.make(false);
       const free = yield* Latch.make(false);
       const open = yield* Effect.forkScoped(
-        sql.withTransaction(
-          sql`SELECT nextval('orders_seq')`.pipe(
+        apart.withTransaction(
+          apart`SELECT nextval('orders_seq')`.pipe(
             Effect.andThen(taken.open),
             Effect.andThen(free.await),
           ),
