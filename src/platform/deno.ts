@@ -12,6 +12,7 @@ import { Effect, Layer } from "effect";
 import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
+import { logOutput } from "./LogOutput.ts";
 import * as Postgres from "./Postgres.ts";
 import * as PrivateAddresses from "./PrivateAddresses.ts";
 import * as ReceiverClient from "./ReceiverClient.ts";
@@ -72,5 +73,6 @@ export const deno: Runtime = {
   consoleFiles: ConsoleFiles.read,
   hostname: Deno.hostname,
   processId: Deno.pid,
+  logOutput,
   isTerminal: Deno.stdout.isTerminal(),
 };
