@@ -12,7 +12,6 @@ import { Effect, Layer } from "effect";
 import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
-import { logOutput } from "./LogOutput.ts";
 import * as Postgres from "./Postgres.ts";
 import * as PrivateAddresses from "./PrivateAddresses.ts";
 import * as ReceiverClient from "./ReceiverClient.ts";
@@ -61,6 +60,10 @@ const httpServer = (options: HttpServerOptions) => {
 const postgres = (options: PostgresOptions) =>
   Postgres.layer(options, { multiplex: false });
 
+/**
+ * There is no `logOutput`: Deno's console outlives its reader. `process.stdout`
+ * (2.9.5) fails with EAGAIN when a pipe is full, after a part of a line.
+ */
 export const deno: Runtime = {
   args: Deno.args,
   services: NodeServices.layer,
@@ -73,6 +76,5 @@ export const deno: Runtime = {
   consoleFiles: ConsoleFiles.read,
   hostname: Deno.hostname,
   processId: Deno.pid,
-  logOutput,
   isTerminal: Deno.stdout.isTerminal(),
 };
