@@ -375,6 +375,7 @@ const observability = (
     isOneOfMany,
     logFormat: config.logFormat ?? (runtime.isTerminal ? "pretty" : "json"),
     logLevel: config.logLevel,
+    logOutput: runtime.logOutput,
     otlpEndpoint: config.otlpEndpoint,
   });
 

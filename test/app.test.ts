@@ -453,4 +453,36 @@ describe.each(runtimes)("the service on %s, told to stop", (runtime) => {
       assert.strictEqual(yield* Effect.promise(() => draining.ended), 0);
     }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
   );
+
+  it.live.each(["json", "pretty"])(
+    "goes on, and drains, when nobody reads its log (%s)",
+    (LOG_FORMAT) =>
+      Effect.gen(function* () {
+        const { child, ended, url } = yield* service(
+          { PROCESSING_TIME: "10 millis", LOG_FORMAT },
+          runtime,
+        );
+        yield* Effect.promise(async () => {
+          child.stdout?.destroy();
+          child.stderr?.destroy();
+          for (let index = 0; index < 5; index++) {
+            // Each order is logged before the next: one write may go unseen.
+            await place(url, `A${index}`);
+            await until(`A${index} completed`, async () => {
+              const found = await fetch(`${url}/api/orders/A${index}`);
+              return (await found.text()).includes("COMPLETED");
+            });
+          }
+          // Deno's console does not say which lines it could not write.
+          await until("dropped lines counted", async () => {
+            if (runtime === "deno") return true;
+            const metrics = await (await fetch(`${url}/metrics`)).text();
+            return /^log_lines_dropped_total\S* [1-9]/m.test(metrics);
+          });
+          await place(url, "B");
+          child.kill("SIGTERM");
+          assert.strictEqual(await ended, 0);
+        });
+      }).pipe(Effect.scoped, Effect.provide(TestDatabase.layer)),
+  );
 });

@@ -236,6 +236,30 @@ describe.runIf(process.platform === "linux")("several instances", () => {
     }).pipe(Effect.scoped, Effect.provide(layerSql)),
   );
 
+  it.live("go on, and stop in order, when nobody reads their log", () =>
+    Effect.gen(function* () {
+      const { child, ended, url } = yield* instances(2, {
+        PROCESSING_TIME: "10 millis",
+      });
+      yield* Effect.promise(async () => {
+        await awaitShares(url, 2);
+        const pids = await childrenOf(child.pid ?? 0);
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+        for (const id of named("A", 5)) await place(url, [id]);
+        await awaitCompleted(url, 5);
+        // Instances count the lines that their supervisor cannot pass on.
+        await until("dropped lines counted", async () => {
+          const { text } = await ask(`${url}/metrics`);
+          return /^log_lines_dropped_total\S* [1-9]/m.test(text);
+        });
+        assert.deepStrictEqual(await childrenOf(child.pid ?? 0), pids);
+        child.kill("SIGTERM");
+        assert.strictEqual(await ended, 0);
+      });
+    }).pipe(Effect.scoped, Effect.provide(layerSql)),
+  );
+
   it.live("are not begun with what would end them all: it is said once", () =>
     Effect.promise(async () => {
       const { exit, output } = await refusal(["--instances", "3"], {

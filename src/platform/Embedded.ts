@@ -41,13 +41,22 @@ const isFull = (dataDir: string): boolean => {
 const faultOf = (dataDir: string, error: unknown): string =>
   diskFault(isFull(dataDir) ? { code: "ENOSPC" } : error) ?? String(error);
 
+/** SQLite would say no more than that it cannot open its file. */
+const assertWritable = (dataDir: string) => {
+  try {
+    accessSync(dataDir, constants.W_OK);
+  } catch (error) {
+    // Deno may not ask for its user: there SQLite has to say it.
+    if ((error as Error).name !== "NotCapable") throw error;
+  }
+};
+
 const lock = (dataDir: string) =>
   Effect.acquireRelease(
     Effect.try({
       try: () => {
         makeDirectory(dataDir);
-        // SQLite would say no more than that it cannot open its file.
-        accessSync(dataDir, constants.W_OK);
+        assertWritable(dataDir);
         const held = new DatabaseSync(join(dataDir, "lock"));
         held.exec("BEGIN EXCLUSIVE");
         return held;

@@ -5,9 +5,9 @@
  */
 import { fork } from "node:child_process";
 import { Deferred, Effect, Exit } from "effect";
+import { logOutput } from "./LogOutput.ts";
 import type { Ended, Instances } from "./Runtime.ts";
 import * as SharedPort from "./SharedPort.ts";
-import { wholeLines } from "./WholeLines.ts";
 
 /** Starts the program of this process again. */
 const spawn = (number: number, port: number) => {
@@ -30,9 +30,7 @@ const spawn = (number: number, port: number) => {
       detached: true,
     },
   );
-  // Each that writes there listens to it, and there may be many.
-  process.stdout.setMaxListeners(0);
-  child.stdout?.pipe(wholeLines()).pipe(process.stdout, { end: false });
+  if (child.stdout !== null) logOutput.passOn(child.stdout);
   child.once("message", (base: string) =>
     Deferred.doneUnsafe(ready, Exit.succeed(base)),
   );
@@ -89,8 +87,6 @@ export const instances: Instances = {
   start,
   tellReady: (base) => Effect.sync(() => process.send?.(base)),
   supervisorGone: Effect.callback<void>((resume) => {
-    // The log goes where the supervisor went; orders in work are to be finished.
-    process.stdout.on("error", () => {});
     const gone = () => resume(Effect.void);
     if (!process.connected) return gone();
     process.once("disconnect", gone);

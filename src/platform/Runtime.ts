@@ -1,5 +1,6 @@
 /** What the service needs of the runtime it runs on. */
 import {
+  type Console,
   Data,
   type Duration,
   type Effect,
@@ -68,6 +69,15 @@ export interface Instances {
   readonly supervisorGone: Effect.Effect<void>;
 }
 
+/** Where the log goes, with a limit to what is stored for a slow reader. */
+export interface LogOutput {
+  readonly console: Console.Console;
+  /** Lines dropped since the start. */
+  readonly dropped: () => number;
+  /** Whether the log is read now, as far as this process knows. */
+  readonly isRead: () => boolean;
+}
+
 export interface Runtime {
   /** The words after the program's name. */
   readonly args: ReadonlyArray<string>;
@@ -115,6 +125,8 @@ export interface Runtime {
   /** What other machines call this one. */
   readonly hostname: () => string;
   readonly processId: number;
+  /** Left out, the log goes to the global console, whatever that stores. */
+  readonly logOutput?: LogOutput;
   /** Whether somebody reads the output on a terminal. */
   readonly isTerminal: boolean;
 }

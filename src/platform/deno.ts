@@ -60,6 +60,10 @@ const httpServer = (options: HttpServerOptions) => {
 const postgres = (options: PostgresOptions) =>
   Postgres.layer(options, { multiplex: false });
 
+/**
+ * There is no `logOutput`: Deno's console outlives its reader. `process.stdout`
+ * (2.9.5) fails with EAGAIN when a pipe is full, after a part of a line.
+ */
 export const deno: Runtime = {
   args: Deno.args,
   services: NodeServices.layer,

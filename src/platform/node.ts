@@ -4,6 +4,7 @@ import { NodeServices } from "@effect/platform-node";
 import * as ConsoleFiles from "./ConsoleFiles.ts";
 import * as Embedded from "./Embedded.ts";
 import * as HttpListener from "./HttpListener.ts";
+import { logOutput } from "./LogOutput.ts";
 import * as NodeBodyChunks from "./NodeBodyChunks.ts";
 import * as NodeInstances from "./NodeInstances.ts";
 import * as Postgres from "./Postgres.ts";
@@ -24,5 +25,6 @@ export const node: Runtime = {
   consoleFiles: ConsoleFiles.read,
   hostname,
   processId: process.pid,
+  logOutput,
   isTerminal: process.stdout.isTTY === true,
 };

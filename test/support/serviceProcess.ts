@@ -144,7 +144,7 @@ export const startService = async (
   const started = async () => {
     const url = await until(
       "listening",
-      async () => /listening on (http:\S+?)"/.exec(output())?.[1],
+      async () => /listening on (http:[^\s"]+)["\s]/.exec(output())?.[1],
       startSeconds,
     );
     if (waitFor === "ready") {
