@@ -172,10 +172,14 @@ const completing = (sql: SqlClient.SqlClient, statements: Statements) =>
     from: moves.complete.from,
     set: sql`status = ${moves.complete.to}, due_at = NULL,
       processing_completed_at = now()`,
-    names: "",
-    values: () => [],
-    seconds: `greatest(0, extract(epoch FROM
-      o.processing_completed_at - o.processing_started_at))::float8`,
+    names: ", work_seconds",
+    values: (given) => [
+      sql`${given.map((_) => String(_.workSeconds ?? 0))}::text[]::float8[]`,
+    ],
+    // A clock may be set meanwhile: it adds a minute to the work at most.
+    seconds: `least(given.work_seconds + 60, greatest(given.work_seconds,
+      extract(epoch FROM
+        o.processing_completed_at - o.processing_started_at)::float8))`,
     told: { type: "order.completed", attempt: sql.literal("attempt") },
   });
 

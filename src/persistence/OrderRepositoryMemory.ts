@@ -318,10 +318,15 @@ const make = Effect.gen(function* () {
         const { processing_started_at, processing_completed_at } =
           moved.value.order;
         if (processing_started_at && processing_completed_at) {
-          processingSeconds +=
+          const seconds =
             (processing_completed_at.epochMilliseconds -
               processing_started_at.epochMilliseconds) /
             1000;
+          const { workSeconds = 0 } = attempt;
+          processingSeconds += Math.min(
+            workSeconds + 60,
+            Math.max(workSeconds, seconds),
+          );
         }
         return true;
       }),

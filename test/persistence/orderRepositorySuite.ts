@@ -2053,6 +2053,24 @@ export const orderRepositorySuite = <E>(
       }),
     );
 
+    it.effect("leaves a clock that is set out of the average", () =>
+      Effect.gen(function* () {
+        const { repository, setBack } = yield* subject;
+        for (const order_id of [id("A"), id("B")]) {
+          yield* repository.insert(newOrder(order_id), partition);
+          yield* beginOne(repository, order_id, firstEpoch);
+        }
+        const complete = (order_id: OrderId) =>
+          completeOne(repository, { order_id, attempt: 1, workSeconds: 2 });
+        yield* setBack("1 hour");
+        yield* complete(id("A"));
+        yield* setBack("-3 hours");
+        yield* complete(id("B"));
+        const { processingSeconds } = yield* repository.tally;
+        assert.closeTo(processingSeconds, 2 + 62, 0.5);
+      }),
+    );
+
     it.effect("answers each of many that read at once", () =>
       Effect.gen(function* () {
         const { repository } = yield* subject;
