@@ -6,6 +6,7 @@
 import { Duration, Effect, Option } from "effect";
 import type { SqlClient, Statement } from "effect/sql";
 import { moves } from "../domain/OrderLifecycle.ts";
+import { isFromAhead } from "./OrderLog.ts";
 import type { Kept, Told } from "./OrderMoves.ts";
 import {
   type Attempt,
@@ -72,6 +73,7 @@ const beginning = (sql: SqlClient.SqlClient, { moving }: Statements) => {
           attempts = o.attempts + 1,
           begun = o.begun + 1,
           epoch = given.epoch,
+          due_at = CASE WHEN o.due_at > now() THEN now() ELSE o.due_at END,
           processing_started_at = now(),
           updated_at = now()
         FROM unnest(
@@ -80,7 +82,8 @@ const beginning = (sql: SqlClient.SqlClient, { moving }: Statements) => {
         ) AS given (order_id, epoch)
         WHERE o.order_id = given.order_id
           AND o.status = ${moves.begin.from}
-          AND (o.due_at IS NULL OR o.due_at <= now())
+          AND (o.due_at IS NULL OR o.due_at <= now()
+            OR ${sql.literal(isFromAhead)})
           AND ${sql.literal(isOwned)}
         RETURNING ${sql.literal(orderColumns)}, o.begun AS attempt, given.epoch,
           ${moves.begin.from}::text AS was, o.status AS became,
@@ -169,10 +172,14 @@ const completing = (sql: SqlClient.SqlClient, statements: Statements) =>
     from: moves.complete.from,
     set: sql`status = ${moves.complete.to}, due_at = NULL,
       processing_completed_at = now()`,
-    names: "",
-    values: () => [],
-    seconds: `greatest(0, extract(epoch FROM
-      o.processing_completed_at - o.processing_started_at))::float8`,
+    names: ", work_seconds",
+    values: (given) => [
+      sql`${given.map((_) => String(_.workSeconds ?? 0))}::text[]::float8[]`,
+    ],
+    // A clock may be set meanwhile: it adds a minute to the work at most.
+    seconds: `least(given.work_seconds + 60, greatest(given.work_seconds,
+      extract(epoch FROM
+        o.processing_completed_at - o.processing_started_at)::float8))`,
     told: { type: "order.completed", attempt: sql.literal("attempt") },
   });
 

@@ -41,6 +41,23 @@ export const momentOf = (sequence: "orders_seq" | "order_events_seq") => `
 const moment = momentOf("orders_seq");
 
 /**
+ * Whether `o` changed in what is now the future: the database's clock was set
+ * back since. Such a row is due at once, because its `due_at` is as far ahead. A
+ * minute is more than a concurrent statement can be ahead of this one.
+ */
+export const isFromAhead = "o.updated_at > now() + interval '1 minute'";
+
+/**
+ * The rows of a partition that are not yet due, the last due first. A clock that
+ * was set back leaves its rows there. So a few rows show whether there are any.
+ */
+const lastDue = `
+  SELECT order_id, item_bytes, seq, status, begun, attempts, updated_at
+  FROM orders
+  WHERE partition = asked.partition AND due_at IS NOT NULL AND due_at > now()
+  ORDER BY due_at DESC, seq DESC`;
+
+/**
  * Looks how far the log is settled, for those who read no partition: once to note
  * a number, and once to see whether all that could be below it has ended.
  */
@@ -197,11 +214,21 @@ export const make = (
           ${asked.map((_) => _.limit)}::integer[]
         ) WITH ORDINALITY AS asked (partition, "limit", n)
         CROSS JOIN LATERAL (
-          SELECT order_id, item_bytes, seq, status, begun, attempts
+          (SELECT order_id, item_bytes, seq, status, begun, attempts
           FROM orders
           WHERE partition = asked.partition AND due_at IS NOT NULL
             AND due_at <= now()
           ORDER BY due_at, seq
+          LIMIT asked."limit")
+          UNION ALL
+          (SELECT order_id, item_bytes, seq, status, begun, attempts
+          FROM (${sql.literal(lastDue)}
+            LIMIT CASE WHEN EXISTS (
+              SELECT FROM (${sql.literal(lastDue)} LIMIT 10) AS o
+              WHERE ${sql.literal(isFromAhead)}
+            ) THEN asked."limit" ELSE 0 END
+          ) AS o
+          WHERE ${sql.literal(isFromAhead)})
           LIMIT asked."limit"
         ) AS aside`,
       (rows) => {

@@ -99,6 +99,8 @@ export interface Attempt {
   readonly order_id: OrderId;
   /** Counts every attempt ever begun: never given twice, whatever is retried. */
   readonly attempt: number;
+  /** How long its work took by the monotonic clock. */
+  readonly workSeconds?: number | undefined;
 }
 
 /**

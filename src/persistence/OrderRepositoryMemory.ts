@@ -60,6 +60,11 @@ export interface Row {
   readonly begun: number;
 }
 
+/** Whether a row is due: also one that a clock set back left in the future. */
+const isDue = ({ order }: Row, due_at: DateTime.Utc, now: DateTime.Utc) =>
+  due_at.epochMilliseconds <= now.epochMilliseconds ||
+  order.updated_at.epochMilliseconds > now.epochMilliseconds + 60_000;
+
 const itemBytesOf = ({ item_ids }: NewOrder) => JSON.stringify(item_ids).length;
 
 /** There is one database, as long as the layer lives. */
@@ -284,8 +289,7 @@ const make = Effect.gen(function* () {
       const dueRow = () => {
         const row = rows.get(order_id);
         return row !== undefined &&
-          (row.due_at === undefined ||
-            row.due_at.epochMilliseconds <= now.epochMilliseconds) &&
+          (row.due_at === undefined || isDue(row, row.due_at, now)) &&
           epochOf(row.partition) === epoch
           ? row
           : undefined;
@@ -298,7 +302,7 @@ const make = Effect.gen(function* () {
           processing_started_at: now,
         }),
         // What is aside stays so until it is final.
-        (_, { due_at }) => due_at,
+        (now, { due_at }) => due_at && DateTime.min(due_at, now),
       );
     }).pipe(
       Effect.map(Option.map(({ begun, order }) => ({ order, attempt: begun }))),
@@ -314,10 +318,15 @@ const make = Effect.gen(function* () {
         const { processing_started_at, processing_completed_at } =
           moved.value.order;
         if (processing_started_at && processing_completed_at) {
-          processingSeconds +=
+          const seconds =
             (processing_completed_at.epochMilliseconds -
               processing_started_at.epochMilliseconds) /
             1000;
+          const { workSeconds = 0 } = attempt;
+          processingSeconds += Math.min(
+            workSeconds + 60,
+            Math.max(workSeconds, seconds),
+          );
         }
         return true;
       }),
@@ -522,8 +531,7 @@ const make = Effect.gen(function* () {
       Effect.map(DateTime.now, (now) =>
         openIn(partition)
           .flatMap((row) =>
-            row.due_at !== undefined &&
-            row.due_at.epochMilliseconds <= now.epochMilliseconds
+            row.due_at !== undefined && isDue(row, row.due_at, now)
               ? [{ row, due: row.due_at.epochMilliseconds }]
               : [],
           )

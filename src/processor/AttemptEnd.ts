@@ -83,11 +83,11 @@ export const make = Effect.fnUntraced(function* ({
             endOf(outcome, { attempts, begun: attempt }, retryPolicy, random),
           ),
     complete: repository.complete,
-    make: ({ attempt, order_id }, end, lostTo) => {
+    make: ({ attempt, order_id, workSeconds }, end, lostTo) => {
       switch (end.move) {
         case "complete":
           return Effect.flatMap(
-            repository.complete([{ order_id, attempt }]),
+            repository.complete([{ order_id, attempt, workSeconds }]),
             ([answer]) => Effect.fromResult(answer as typeof answer & {}),
           );
         case "release":

@@ -33,6 +33,7 @@ import {
 } from "./Fulfilment.ts";
 import { persist, type Restore } from "./Persist.ts";
 import * as ProcessorMetrics from "./ProcessorMetrics.ts";
+import * as SteadyClock from "./SteadyClock.ts";
 
 export interface OrderAttemptOptions {
   readonly attemptEnd: AttemptEnd;
@@ -66,6 +67,7 @@ export interface OrderAttempt {
     begun: Begun,
     outcome: AttemptOutcome,
     restore: Restore,
+    workSeconds?: number,
   ) => Effect.Effect<void>;
   /** Tells of an attempt that was ended, or could not be: it came too late. */
   readonly tell: (
@@ -88,6 +90,8 @@ export const make = Effect.fnUntraced(function* ({
 }: OrderAttemptOptions): Effect.fn.Return<OrderAttempt> {
   const clock = yield* Clock.Clock;
   const now = () => clock.currentTimeMillisUnsafe();
+  const steady = SteadyClock.of(clock);
+  const steadyNow = () => steady.currentTimeMillisUnsafe();
   const isTraced = yield* References.TracerEnabled;
   const measure = yield* ProcessorMetrics.measuring;
 
@@ -102,11 +106,11 @@ export const make = Effect.fnUntraced(function* ({
   };
 
   const end: OrderAttempt["end"] = Effect.fnUntraced(
-    function* (begun, outcome, restore) {
+    function* (begun, outcome, restore, workSeconds) {
       const attempt = underwayOf(begun);
       const end = yield* attemptEnd.decide(attempt, outcome);
       const isEnded = yield* persist(
-        attemptEnd.make(attempt, end),
+        attemptEnd.make({ ...attempt, workSeconds }, end),
         options.onUnavailable,
         restore,
       );
@@ -146,14 +150,15 @@ export const make = Effect.fnUntraced(function* ({
       return inSpan(isOver ? work : inTime(work), underwayOf(begun));
     },
     make: Effect.fnUntraced(function* (begun, work, restore) {
-      const startedAt = now();
+      const startedAt = steadyNow();
       const exit = yield* Effect.exit(restore(work));
-      measure(ProcessorMetrics.workSeconds, startedAt, now());
+      const endedAt = steadyNow();
+      measure(ProcessorMetrics.workSeconds, startedAt, endedAt);
       const outcome = outcomeOf(exit, options.isDraining());
       if (outcome._tag === "NotMade" && outcome.pause !== undefined) {
         yield* options.closeGate(outcome.pause);
       }
-      yield* end(begun, outcome, restore);
+      yield* end(begun, outcome, restore, (endedAt - startedAt) / 1000);
     }),
     end,
     tell,

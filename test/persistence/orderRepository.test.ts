@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Context, Effect, Layer } from "effect";
+import { Clock, Context, Duration, Effect, Layer } from "effect";
 import { TestClock } from "effect/testing";
 import { Connections } from "../../src/persistence/Connections.ts";
 import { OrderRepository } from "../../src/persistence/OrderRepository.ts";
@@ -18,6 +18,10 @@ const memory = Layer.succeed(Subject, {
     Context.get(OrderRepository),
   ),
   pass: TestClock.adjust,
+  setBack: (time) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      TestClock.setTime(now - Duration.toMillis(time)),
+    ),
 });
 
 const embedded = Layer.unwrap(

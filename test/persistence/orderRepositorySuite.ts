@@ -46,12 +46,14 @@ export class Subject extends Context.Service<
     readonly fresh: Effect.Effect<Repository, never, Scope.Scope>;
     /** The repository's clock moves on, by at least so much. */
     readonly pass: (time: Duration.Input) => Effect.Effect<void>;
+    /** The repository's clock is set back, by at least so much. */
+    readonly setBack: (time: Duration.Input) => Effect.Effect<void>;
   }
 >()("test/OrderRepositorySuite/Subject") {}
 
 const subject = Effect.gen(function* () {
-  const { fresh, pass } = yield* Subject;
-  return { repository: yield* fresh, pass };
+  const { fresh, pass, setBack } = yield* Subject;
+  return { repository: yield* fresh, pass, setBack };
 });
 
 export const id = (text: string): OrderId => OrderId.make(text);
@@ -2019,6 +2021,53 @@ export const orderRepositorySuite = <E>(
           (yield* repository.readAside(elsewhere, 10)).length,
           0,
         );
+      }),
+    );
+
+    it.effect("begins a postponed order after its clock is set back", () =>
+      Effect.gen(function* () {
+        const { repository, setBack } = yield* subject;
+        const postpone = Effect.fnUntraced(function* (order_id: OrderId) {
+          yield* repository.insert(newOrder(order_id), partition);
+          yield* beginOne(repository, order_id, firstEpoch);
+          const wait = Duration.minutes(5);
+          const attempt = { order_id, attempt: 1 };
+          yield* repository.fail({ ...attempt, error: "no", wait });
+        });
+        const aside = Effect.map(repository.readAside(partition, 10), (open) =>
+          open.map((_) => _.order_id).join(" "),
+        );
+        yield* postpone(id("A"));
+        assert.strictEqual(yield* aside, "");
+        yield* setBack("1 hour");
+        // Postponed by the new clock, an order waits as it should.
+        yield* postpone(id("B"));
+        assert.strictEqual(yield* aside, "A");
+        const begun = yield* beginOne(repository, id("A"), firstEpoch);
+        assert.isTrue(Option.isSome(begun));
+        assert.isTrue(
+          Option.isNone(yield* beginOne(repository, id("B"), firstEpoch)),
+        );
+        // Under way it is still found, as it would be after its process died.
+        assert.strictEqual(yield* aside, "A");
+      }),
+    );
+
+    it.effect("leaves a clock that is set out of the average", () =>
+      Effect.gen(function* () {
+        const { repository, setBack } = yield* subject;
+        for (const order_id of [id("A"), id("B")]) {
+          yield* repository.insert(newOrder(order_id), partition);
+          yield* beginOne(repository, order_id, firstEpoch);
+        }
+        const complete = (order_id: OrderId) =>
+          completeOne(repository, { order_id, attempt: 1, workSeconds: 2 });
+        yield* setBack("1 hour");
+        yield* complete(id("A"));
+        yield* setBack("-3 hours");
+        yield* complete(id("B"));
+        const { processingSeconds } = yield* repository.tally;
+        assert.closeTo(processingSeconds, 2 + 62, 0.5);
       }),
     );
 

@@ -29,6 +29,16 @@ const make = Effect.gen(function* () {
       client`SELECT pg_sleep(${Duration.toSeconds(Duration.fromInputUnsafe(time))}::float8)`.pipe(
         Effect.orDie,
       ),
+    /** To the rows it is the same that all their times move ahead. */
+    setBack: (time: Duration.Input) => {
+      const seconds = Duration.toSeconds(Duration.fromInputUnsafe(time));
+      const ahead = client`${seconds}::float8 * interval '1 second'`;
+      return client`UPDATE orders SET created_at = created_at + ${ahead},
+        updated_at = updated_at + ${ahead}, due_at = due_at + ${ahead},
+        processing_started_at = processing_started_at + ${ahead}`.pipe(
+        Effect.orDie,
+      );
+    },
   };
 });
 
@@ -38,9 +48,10 @@ const repository = OrderRepositorySql.layer.pipe(
 
 export const sqlSubject = Layer.effect(
   Subject,
-  Effect.map(make, ({ fresh, pass }) => ({
+  Effect.map(make, ({ fresh, pass, setBack }) => ({
     fresh: Effect.map(fresh, ({ repository }) => repository),
     pass,
+    setBack,
   })),
 ).pipe(Layer.provide(repository));
 
