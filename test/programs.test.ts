@@ -15,6 +15,12 @@ const allowed = [
   /^"npm"$/,
   // Of bsdutils, which every Debian has: a terminal for test/cli.
   /^"script"$/,
+  // Every Debian has these, too: lines of a shell for test/cli.
+  /^"bash"$/,
+  /^execFile$/,
+  /^"mkfifo"$/,
+  // Skipped where it is not installed: test/proxy.
+  /^"haproxy"$/,
   // What npm has installed.
   /^join\(root, "node_modules\/[^"]+"\)$/,
   // `commandOf` in test/support/serviceProcess.ts: Node, or npm's Deno.

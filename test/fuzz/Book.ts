@@ -237,6 +237,8 @@ export class Book {
         : fault(`${id}: an accepted order is not found`, String(order_id));
     }
     if (
+      // Refused for its body, before the order was looked for.
+      answer.status !== 400 &&
       accepted === undefined &&
       !isOpen &&
       // Placed since, by somebody whose answer is here or still on its way.

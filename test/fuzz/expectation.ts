@@ -326,9 +326,11 @@ export const expectationOf = (contract: Contract, sent: Sent): Expectation => {
       ...noOrder,
       allow: matched.methods,
       // Of a method that no RFC of HTTP defines, 404 and 501 are true as well.
-      statuses: new Set(
-        standardMethods.has(sent.method) ? [405] : [404, 405, 501],
-      ),
+      statuses: new Set([
+        ...(standardMethods.has(sent.method) ? [405] : [404, 405, 501]),
+        // Of a word that is taken for an id, its parameters are refused first.
+        ...(sent.target.includes("?") ? [400] : []),
+      ]),
       byHttpLayer: none,
     };
   }

@@ -24,7 +24,7 @@ const started = Effect.gen(function* () {
       OrderRepositorySql.layer.pipe(
         Layer.provideMerge(Database.layer),
         Layer.provideMerge(
-          Postgres.layer({ url: Redacted.make(url), poolSize: 5 }),
+          Postgres.layer({ url: Redacted.make(url), poolSize: 10 }),
         ),
       ),
     ),
