@@ -3,6 +3,7 @@ import { assert, layer } from "@effect/vitest";
 import { Deferred, Effect, Fiber, Layer, Schedule } from "effect";
 import { SqlClient } from "effect/sql";
 import { Partition } from "../../src/domain/Partition.ts";
+import { Connections } from "../../src/persistence/Connections.ts";
 import { Database } from "../../src/persistence/Database.ts";
 import {
   type CountPlace,
@@ -40,7 +41,7 @@ const filled = Effect.gen(function* () {
 
 /** An order inserted at once, which nobody sees until it is let go. */
 const heldBack = Effect.fnUntraced(function* (order_id: string) {
-  const sql = yield* SqlClient.SqlClient;
+  const { apart: sql } = yield* Connections;
   const inserted = yield* Deferred.make<void>();
   const letGo = yield* Deferred.make<void>();
   const transaction = yield* sql
