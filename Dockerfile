@@ -45,7 +45,7 @@ ENV NODE_ENV=production \
     PORT=8000 \
     DATA_DIR=/data \
     LOG_FORMAT=json
-RUN install --directory --owner=node --group=node /data
+RUN install --directory --mode=700 --owner=node --group=node /data
 WORKDIR /app
 # Owned by root: the service cannot change its own code.
 COPY --from=production /app/node_modules ./node_modules

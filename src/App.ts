@@ -304,9 +304,18 @@ const archiving = (
   ).pipe(Layer.provide(runtime.services));
 };
 
-/** Where subscriptions may lead: what others reach here, they may post to. */
-const receiverHosts = ({ host, subscriptionsTo }: AppConfig): ReceiverHosts =>
-  subscriptionsTo ?? (isLoopback(host) ? "any" : "public");
+/**
+ * Where subscriptions may lead. Anywhere only where this machine alone reaches
+ * the service: keys, names or proxies are signs that others do.
+ */
+const receiverHosts = (config: AppConfig): ReceiverHosts =>
+  config.subscriptionsTo ??
+  (isLoopback(config.host) &&
+  accessOf(config) === "open" &&
+  config.allowedHosts === undefined &&
+  config.trustedProxies.length === 0
+    ? "any"
+    : "public");
 
 /** What an order is placed for. */
 interface Work<E> {

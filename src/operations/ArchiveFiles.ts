@@ -20,7 +20,11 @@ export const cutMax = 64 * 1024 * 1024;
  * Written to see whether the directory takes files: what is left of it by a
  * process that was killed then is no archive, and goes with the next start.
  */
-const probeName = ".probe";
+const probePrefix = ".probe-";
+
+/** Orders are read by who runs the service, and by nobody else on the machine. */
+const fileMode = 0o600;
+const directoryMode = 0o700;
 
 /** Orders as they stand in a file. */
 export const encode = (orders: ReadonlyArray<Order>) =>
@@ -102,7 +106,7 @@ export const make = Effect.fnUntraced(function* (directory: string) {
       const above = path.dirname(one);
       if (above !== one) yield* makeDirectory(above);
       yield* Effect.catchReason(
-        fs.makeDirectory(one),
+        fs.makeDirectory(one, { mode: directoryMode }),
         "PlatformError",
         "AlreadyExists",
         () => Effect.void,
@@ -112,15 +116,35 @@ export const make = Effect.fnUntraced(function* (directory: string) {
   return {
     check: Effect.gen(function* () {
       yield* makeDirectory(path.resolve(directory));
-      const probe = pathOf({ name: probeName });
-      yield* fs.writeFile(probe, new Uint8Array(1));
-      // Another instance may have removed it.
+      for (const name of yield* fs.readDirectory(directory)) {
+        if (name.startsWith(probePrefix)) {
+          yield* fs.remove(pathOf({ name }), { force: true });
+        }
+      }
+      const random = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
+      const probe = pathOf({ name: `${probePrefix}${random.toString(16)}` });
+      // A name that is there, as a link of somebody else's, is not written to.
+      yield* Effect.scoped(
+        Effect.flatMap(
+          fs.open(probe, { flag: "wx", mode: fileMode }),
+          (opened) => opened.writeAll(new Uint8Array(1)),
+        ),
+      );
       yield* fs.remove(probe, { force: true });
+      const { mode } = yield* fs.stat(directory);
+      if ((mode & 0o077) !== 0) {
+        yield* Effect.logWarning(
+          `ARCHIVE_DIR ${directory} can be read by other users of this machine, and archived orders with it: chmod 700 ${directory}`,
+        );
+      }
     }),
     append: Effect.fnUntraced(function* (file: ArchiveFile, more: Uint8Array) {
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const opened = yield* fs.open(pathOf(file), { flag: "a" });
+          const opened = yield* fs.open(pathOf(file), {
+            flag: "a",
+            mode: fileMode,
+          });
           yield* cutOpen(opened, file);
           yield* opened.writeAll(more);
           yield* opened.sync;

@@ -25,6 +25,9 @@ export const syncAll = (directory: string) => {
   sync(directory);
 };
 
+/** Of directories that are made: nobody else on the machine reads the data. */
+const mode = 0o700;
+
 /**
  * Makes a directory, and those above it that are not there, one by one: Node's
  * recursive `mkdir` never returns in a file system that takes no directory
@@ -34,7 +37,7 @@ export const makeDirectory = (directory: string): void => {
   const path = resolve(directory);
   const above = dirname(path);
   try {
-    fs.mkdirSync(path);
+    fs.mkdirSync(path, { mode });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST" && fs.statSync(path).isDirectory()) return;
@@ -54,8 +57,8 @@ const makeAbove = (path: string, above: string) => {
   } catch (error) {
     // As above: there it may make all of them, and only together.
     if ((error as Error).name !== "NotCapable") throw error;
-    fs.mkdirSync(path, { recursive: true });
+    fs.mkdirSync(path, { recursive: true, mode });
     return;
   }
-  fs.mkdirSync(path);
+  fs.mkdirSync(path, { mode });
 };

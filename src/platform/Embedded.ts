@@ -7,7 +7,7 @@
  * transaction on a file beside the data: the operating system takes it away
  * with the process, however that ends, so there is no stale lock to clear.
  */
-import { accessSync, constants, statfsSync } from "node:fs";
+import { accessSync, constants, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Duplex, duplexPair } from "node:stream";
@@ -69,6 +69,15 @@ const lock = (dataDir: string) =>
         }),
     }),
     (held) => Effect.sync(() => held.close()),
+  ).pipe(Effect.tap(warnIfOpen(dataDir)));
+
+const warnIfOpen = (dataDir: string) =>
+  Effect.suspend(() =>
+    (statSync(dataDir).mode & 0o077) === 0
+      ? Effect.void
+      : Effect.logWarning(
+          `DATA_DIR "${dataDir}" can be read by other users of this machine, and orders and secrets with it: chmod 700 "${dataDir}"`,
+        ),
   );
 
 const open = (dataDir: string) =>

@@ -13,6 +13,7 @@ const ipv4 = [
   "10.0.0.0/8", // private
   "100.64.0.0/10", // behind carriers' NAT
   "127.0.0.0/8", // loopback
+  "168.63.129.16/32", // metadata of Azure, at a public address
   "169.254.0.0/16", // link-local: metadata of clouds
   "172.16.0.0/12", // private
   "192.0.0.0/24", // protocols
