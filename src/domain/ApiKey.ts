@@ -81,11 +81,18 @@ export const isKey = (text: string): boolean =>
 /** The first characters of a key. */
 export const shownOf = (key: string): string => key.slice(0, shownLength);
 
-const keyInText = new RegExp(`${prefix}[0-9A-Za-z]{${secretLength},}`, "g");
+/** A character as it is, or percent-encoded as in a path. */
+const orEncoded = (character: string) =>
+  `(?:${character}|%${character.charCodeAt(0).toString(16)})`;
+
+const keyInText = new RegExp(
+  `${Array.from(prefix, orEncoded).join("")}(?:[0-9A-Za-z]|%[3-7][0-9A-F]){${secretLength},}`,
+  "gi",
+);
 
 /** A text in which no key stands in full: of one, what is shown of it. */
 export const withoutKeys = (text: string): string =>
-  text.includes(prefix)
+  text.includes(prefix) || text.includes("%")
     ? text.replace(keyInText, (key) => `${shownOf(key)}...`)
     : text;
 
@@ -109,14 +116,17 @@ export const adminKeyLengthMax = 256;
 
 export const nameLengthMax = 50;
 
-const nameFault = `must have 1 to ${nameLengthMax} characters, without control characters`;
+const nameFault = `must have 1 to ${nameLengthMax} characters, without control characters and invisible ones`;
+
+/** Control characters, and those that hide or turn what stands beside them. */
+const visible = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
 
 /** Whose key it is; it stands as `actor` for what is done with it. */
 export const KeyName = Schema.String.annotate({ message: nameFault }).check(
   Schema.makeFilter<string>(
     (name) => {
       const { length } = Array.from(name);
-      if (length < 1 || length > nameLengthMax || !/^\P{Cc}*$/u.test(name)) {
+      if (length < 1 || length > nameLengthMax || !visible.test(name)) {
         return nameFault;
       }
       if (!name.isWellFormed()) return nameFault;
@@ -129,7 +139,8 @@ export const KeyName = Schema.String.annotate({ message: nameFault }).check(
       toJsonSchema: () => ({
         minLength: 1,
         maxLength: nameLengthMax,
-        pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        pattern:
+          "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]+$",
       }),
     },
   ),

@@ -132,6 +132,7 @@ export const refusalOf = (
 const everywhere = {
   "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
 } as const;
 
 /** What is no page loads nothing and stands in no frame. */

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
+import { Schema } from "effect";
 import { assert, describe, it } from "vitest";
 import {
   isKey,
   isKeyId,
+  KeyName,
   keyBytes,
   keyLength,
   keyOf,
@@ -75,6 +77,42 @@ describe("a key", () => {
       `/a/${shownOf(key)}.../b/${shownOf(other)}...?key=${shownOf(key)}...`,
     );
     assert.strictEqual(withoutKeys("/api/orders/osk_1/"), "/api/orders/osk_1/");
+  });
+
+  it("stands in full in no path, however it is encoded", () => {
+    const [key] = some as [string];
+    const encoded = Array.from(
+      key,
+      (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
+    );
+    for (const written of [
+      key.replace("_", "%5F"),
+      encoded.join(""),
+      encoded.join("").toLowerCase(),
+      `${key.slice(0, 10)}${encoded.slice(10).join("")}`,
+    ]) {
+      const text = decodeURIComponent(withoutKeys(`/api/orders/${written}/`));
+      assert.notInclude(text, key.slice(8));
+    }
+  });
+});
+
+describe("the name of a key", () => {
+  it.each([
+    "a\u202eb",
+    "a\u200bb",
+    "\ufeffshop",
+    "a\u2066b",
+    "a\u2028b",
+    "a\u0085b",
+  ])("has no character that hides or turns others: %j", (name) => {
+    assert.isFalse(Schema.is(KeyName)(name));
+  });
+
+  it("may be in any script", () => {
+    for (const name of ["Laden 1", "店", "متجر"]) {
+      assert.isTrue(Schema.is(KeyName)(name));
+    }
   });
 });
 

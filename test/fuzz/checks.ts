@@ -17,6 +17,7 @@ const headersKnown = new Set([
   ...["connection", "keep-alive", "location", "etag", "link", "allow"],
   ...["idempotent-replayed", "retry-after", "x-content-type-options"],
   ...["referrer-policy", "content-security-policy"],
+  "cross-origin-resource-policy",
   "preference-applied",
   ...["vary", "cache-control", "content-encoding", "x-accel-buffering"],
   "content-disposition",

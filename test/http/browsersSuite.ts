@@ -110,6 +110,11 @@ export const browsersSuite = (api: () => Api) => {
     ) => {
       assert.strictEqual(headers["x-content-type-options"], "nosniff", what);
       assert.strictEqual(headers["referrer-policy"], "no-referrer", what);
+      assert.strictEqual(
+        headers["cross-origin-resource-policy"],
+        "same-origin",
+        what,
+      );
       const policy = headers["content-security-policy"] ?? "";
       assert.match(policy, /^default-src 'none'; /, what);
       assert.match(policy, /; frame-ancestors 'none'$/, what);
