@@ -33,6 +33,7 @@ type Unread =
 
 /** How a body may be written. */
 export interface BodyType {
+  /** Whether it may be called so; empty where the request does not say it. */
   readonly is: (contentType: string) => boolean;
   /** What to send. */
   readonly name: string;
@@ -44,7 +45,7 @@ export const refusalOf = (
   { is, name }: BodyType,
 ): NotJson | undefined => {
   const contentType = headers["content-type"];
-  if (contentType === undefined || !is(contentType)) {
+  if (!is(contentType ?? "")) {
     return new NotJson({
       detail: `Send the body as "Content-Type: ${name}"${
         contentType === undefined ? "" : `, not as "${contentType}"`

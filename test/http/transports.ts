@@ -119,7 +119,13 @@ export const overFetch = (
     }
     return answerOf(
       response.status,
-      Object.fromEntries(response.headers),
+      {
+        ...Object.fromEntries(response.headers),
+        // The record has but the last of several.
+        ...(response.headers.has("set-cookie")
+          ? { "set-cookie": response.headers.getSetCookie().join(", ") }
+          : {}),
+      },
       Buffer.concat(chunks),
     );
   },
