@@ -42,6 +42,7 @@ export const contractSuite = (
       service = await start({
         ...receiverSettings,
         ALLOWED_HOSTS: "127.0.0.1, order-service, a.example:8080, [::1]",
+        SUBSCRIPTIONS_TO: "any",
         FULFILLMENT_URL: receiver.url,
       });
       api = new Api(service.transport);
