@@ -172,7 +172,13 @@ describe.each(runtimes)(
       const key = "a-secret-of-at-least-32-characters";
       return withService(
         runtime,
-        { ACCESS: "keys", ADMIN_KEY: key, PROCESSING_TIME: "0 millis" },
+        {
+          ACCESS: "keys",
+          ADMIN_KEY: key,
+          PROCESSING_TIME: "0 millis",
+          // Its subscription leads to this machine.
+          SUBSCRIPTIONS_TO: "any",
+        },
         async (url) => {
           const summary = await run(url, { variables: { key } });
           assert.deepStrictEqual(failuresOf(summary), []);
